@@ -74,6 +74,37 @@ def test_ways_to_write_a_size(value, size, tmp_path):
     assert read_preprocessing(None, NOTHING) == Preprocessing(size=size)
 
 
+def test_the_keys_of_a_pipeline(tmp_path):
+    text = """
+mode = "torch"
+decoder = "opencv"
+resizer = "torchvision"
+aspect = "crop"
+shorter_side = 256
+pad_value = 114
+central_crop = 0.875
+layout = "channels-first"
+dtype = "float32"
+"""
+    toml(tmp_path, f"[preprocessing]\n{text}")
+    assert read_preprocessing(None, NOTHING) == Preprocessing(
+        mode="torch",
+        decoder="opencv",
+        resizer="torchvision",
+        aspect="crop",
+        shorter_side=256,
+        pad_value=114,
+        central_crop=0.875,
+        layout="channels-first",
+        dtype="float32",
+    )
+
+
+def test_numbers_for_each_channel(tmp_path):
+    toml(tmp_path, "[preprocessing]\nscale = [0.5, 0.25, 1]\noffset = [1, 2, 3]\n")
+    assert read_preprocessing(None, NOTHING) == Preprocessing(scale=(0.5, 0.25, 1), offset=(1, 2, 3))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -109,7 +140,8 @@ def test_ways_to_write_a_size(value, size, tmp_path):
         ),
         pytest.param(
             f"[preprocessing]\n{'x' * 5000} = 'bgr'\n",
-            f"[preprocessing] has no key '{'x' * 80}…'; choose from size, resize, colour, scale, offset, classes",
+            f"[preprocessing] has no key '{'x' * 80}…'; choose from size, resize, colour, scale, offset, classes, "
+            "mode, decoder, resizer, aspect, shorter_side, pad_value, central_crop, layout, dtype",
             id="an endless key",
         ),
         pytest.param(
@@ -126,6 +158,17 @@ def test_ways_to_write_a_size(value, size, tmp_path):
             "[preprocessing]\nscale = true\n",
             "scale is True and must be a number, for example 0.5; correct it in [preprocessing]",
             id="truth for a number",
+        ),
+        pytest.param(
+            "[preprocessing]\nscale = [0.5, '1/255']\n",
+            "scale is '1/255' and must be a number, for example 0.5; correct it in [preprocessing]",
+            id="text for a channel",
+        ),
+        pytest.param(
+            "[preprocessing]\nshorter_side = 256.5\n",
+            "shorter_side is 256.5 and must be a whole number of pixels, for example 256; correct it in "
+            "[preprocessing]",
+            id="half a pixel",
         ),
         pytest.param(
             "[preprocessing]\nresize = 3\n",

@@ -60,7 +60,7 @@ def test_every_example_is_a_valid_key(data, tmp_path):
     assert read_analyze(file, {}).options["limit"] == 2000
     assert read_float_layers(file, None) == ("stem", "head*")
     assert read_policy(file, {}).budget.max_size == 500_000
-    known = Preprocessing((224, 224), "bilinear", "rgb", 1 / 255, 0.0, ("cat", "dog"))
+    known = Preprocessing((224, 224), "bilinear", "rgb", 1 / 255, 0.0, ("cat", "dog"), mode="tf")
     arrays = data == "test.npz"
     assert read_preprocessing(file, {}, data="images") == (Preprocessing() if arrays else known)
 

@@ -20,6 +20,7 @@ from quantlab.cli.init import init
 from quantlab.cli.lint import lint
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
+from quantlab.cli.preprocessing import preprocessing
 from quantlab.cli.recommend import recommend
 from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
@@ -74,6 +75,7 @@ for command in (
     report,
     plot,
     export,
+    preprocessing,
     gate,
     plan,
     accept,

@@ -19,12 +19,24 @@ _TABLES = ("analyze", "preprocessing", "convert", "budget", _MODELS)
 _FLOAT_LAYERS = "float_layers"
 _PREPROCESSING = tuple(field.name for field in fields(Preprocessing))
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")
+_PIXELS = ((int,), "a whole number of pixels, for example 256")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "resize": _TEXT,
     "colour": _TEXT,
     "scale": _NUMBER,
     "offset": _NUMBER,
+    "mode": _TEXT,
+    "decoder": _TEXT,
+    "resizer": _TEXT,
+    "aspect": _TEXT,
+    "shorter_side": _PIXELS,
+    "pad_value": _NUMBER,
+    "central_crop": _NUMBER,
+    "layout": _TEXT,
+    "dtype": _TEXT,
 }
+_OF_CHANNELS = ("scale", "offset")
+"""Keys that take a list with a number for each channel, too."""
 
 
 def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
@@ -42,13 +54,16 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
         if key not in _PREPROCESSING:
             raise UsageError(f"[preprocessing] has no key '{excerpt(key)}'; {nearest(key, _PREPROCESSING)}")
         if key in _KINDS:
-            _refuse_kind(key, value)
+            _check_kind(key, value)
     applies = config is not None or (data is not None and Path(data).is_dir())
     wanted = table if applies else given
     if "size" in wanted:
         wanted["size"] = _size(wanted["size"])
     if "classes" in wanted:
         wanted["classes"] = _classes(wanted["classes"])
+    for key in _OF_CHANNELS:
+        if isinstance(wanted.get(key), list):
+            wanted[key] = tuple(wanted[key])
     return Preprocessing(**wanted)
 
 
@@ -73,7 +88,11 @@ def read_float_layers(config: Path | None, given: str | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(name.strip() for name in value))
 
 
-def _refuse_kind(key: str, value: Any) -> None:
+def _check_kind(key: str, value: Any) -> None:
+    if key in _OF_CHANNELS and isinstance(value, list) and value:
+        for one in value:
+            _check_kind(key, one)
+        return
     kinds, words = _KINDS[key]
     if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
         raise UsageError(f"{key} is {_quoted(value)} and must be {words}; correct it in [preprocessing]")

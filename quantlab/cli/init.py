@@ -77,8 +77,20 @@ def config_text(model: Path, kind: str, data: str | None) -> str:
         model=_quoted(str(model)),
         data=f"data = {_quoted(data)}" if data is not None else '# data = "test.npz"',
         settings=json_format.dumps([setting.name for setting in settings_for(AnalyzeOptions(), kind)]),
-        preprocessing=_PREPROCESSING if images else "",
+        preprocessing=_PREPROCESSING.format(mode=_mode(model, kind)) if images else "",
     )
+
+
+def _mode(model: Path, kind: str) -> str:
+    """The line for the key `mode`: as an example, or as what the layers and names of a Keras model suggest."""
+    from quantlab.models import read_keras_config
+    from quantlab.preprocessing import suggested_mode
+
+    keras = kind.startswith("Keras") and model.is_file()
+    suggestion = suggested_mode(read_keras_config(model).layers) if keras else None
+    if suggestion is None:
+        return '# mode = "tf"  # in place of scale and offset: also torch, caffe, or a family such as mobilenet_v2\n'
+    return f"# mode = {_quoted(suggestion.mode)}  # not applied; suggested because {suggestion.reason}\n"
 
 
 def _quoted(text: str) -> str:
@@ -132,10 +144,13 @@ _PREPROCESSING = """\
 [preprocessing]
 # How files of images become inputs; arrays are fed as they are.
 # size = "224x224"  # height and width; default: those of the model's input
-# resize = "bilinear"  # or nearest, bicubic, lanczos, area
+# resize = "bilinear"  # or nearest, bicubic, lanczos, area, none
+# resizer = "pillow"  # whose resize: or torchvision, tf, tf-antialias, opencv, tfjs, tfjs-half-pixel, …
+# aspect = "stretch"  # or crop (the centre), pad (the borders)
 # colour = "rgb"  # or bgr, grey
 # scale = 0.00392156862745098  # factor for pixel values from 0 to 255
 # offset = 0.0  # added after scaling
+{mode}# decoder = "pillow"  # or opencv
 # classes = ["cat", "dog"]  # names of the folders in the order of the outputs; default: sorted
 
 """

@@ -195,7 +195,7 @@ class ImageOptions:
         typer.Option(help="Images: size to resize to, HEIGHTxWIDTH. [default: the size of the model's input]"),
     ] = None
     resize: Annotated[
-        str | None, typer.Option(help="Images: resize method: nearest, bilinear, bicubic, lanczos or area.")
+        str | None, typer.Option(help="Images: resize method: nearest, bilinear, bicubic, lanczos, area or none.")
     ] = None
     colour: Annotated[
         str | None,
@@ -212,12 +212,48 @@ class ImageOptions:
             "[default: sorted]"
         ),
     ] = None
+    preprocessing_mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Images: named scale, offset and colour order, such as tf, torch, caffe, or a family of "
+            "keras.applications such as mobilenet_v2."
+        ),
+    ] = None
+    decoder: Annotated[
+        str | None, typer.Option(help="Images: library that decodes the files: pillow or opencv. [default: pillow]")
+    ] = None
+    resizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Images: library whose resize is used: pillow, torchvision, tf, tf-antialias, opencv, tfjs, "
+            "tfjs-half-pixel or tfjs-align-corners. [default: pillow]"
+        ),
+    ] = None
+    aspect: Annotated[
+        str | None,
+        typer.Option(help="Images: what happens to another aspect ratio: stretch, crop or pad. [default: stretch]"),
+    ] = None
+    shorter_side: Annotated[
+        int | None, typer.Option(min=1, help="Images: pixels of the shorter side before --aspect crop.")
+    ] = None
+    pad_value: Annotated[
+        float | None, typer.Option(help="Images: pixel value of the borders of --aspect pad. [default: 0]")
+    ] = None
+    central_crop: Annotated[
+        float | None,
+        typer.Option(help="Images: share of height and width that is kept before resizing, up to 1. [default: 1]"),
+    ] = None
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Images: order of the dimensions, channels-last or channels-first. [default: channels-last]"),
+    ] = None
     config: Config = None
 
     def preprocessing(self, data: str) -> "Preprocessing":
         """Return the options merged with quantlab.toml; raises UsageError like `read_preprocessing`."""
         declared = asdict(self)
         del declared["config"]
+        declared["mode"] = declared.pop("preprocessing_mode")
         return read_preprocessing(self.config, declared, data=data)
 
 

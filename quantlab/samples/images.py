@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
-from quantlab.names import listed, nearest
-from quantlab.samples.check import model_dtype, shown
+from quantlab.names import listed
+from quantlab.preprocessing import described, opened_decoder, pipeline_for, refuse_absent_decoder, sample_of
+from quantlab.samples.check import model_dtype
 from quantlab.samples.classes import checked_classes
 from quantlab.samples.source import (
     Array,
@@ -22,26 +23,9 @@ from quantlab.samples.source import (
     only_input,
     pieces,
 )
-from quantlab.types import Preprocessing, TensorSpec
+from quantlab.types import Pipeline, Preprocessing, TensorSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-RESIZES = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS", "area": "BOX"}
-"""Names of resampling filters → names in Pillow's `Image.Resampling`."""
-CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Decisions made before the first file is opened."""
-
-    size: tuple[int, int]
-    """Height and width in pixels."""
-    colour: str
-    resize: str
-    shape: tuple[int, ...]
-    """Shape of one sample: (H, W, C), or (H, W) for a model without a channel dimension."""
-    table: Array
-    """(256,): output value for each pixel value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +43,29 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
 
     Class labels are the positions of the folders: in the order of `preprocessing.classes`, or else sorted numerically
     if all names are numbers, otherwise alphabetically; empty folders count. Within a class, files are sorted by name.
-    EXIF orientation is applied, and transparency is dropped.
+    What becomes of orientation, transparency and profiles depends on the decoder, see `docs/preprocessing.md`.
 
     Raises:
         SamplesError: If there are no images, the classes are ambiguous, or the model's input does not accept images.
-        UsageError: If the preprocessing names an unknown resampling filter or colour order, or classes that are not
-            the folders.
+        UsageError: If the preprocessing has an unknown name or contradicts itself, or names classes that are not the
+            folders.
     """
     spec = only_input(inputs, text=text, kind="a folder of images")
-    plan = _plan(spec, preprocessing)
+    dtype = model_dtype(spec)
+    pipeline = pipeline_for(preprocessing, spec)
+    refuse_absent_decoder(pipeline)
     files = _find(folder, text, preprocessing.classes)
-    tensors = (HeldTensor(spec.name, (len(files.paths), *plan.shape), plan.table.dtype),)
+    tensors = (
+        HeldTensor(spec.name, (len(files.paths), *pipeline.shape), dtype if dtype.kind == "f" else np.dtype(np.int64)),
+    )
 
     def read(indices: Array) -> Iterator[Block]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with opened_decoder(pipeline) as decode, ThreadPoolExecutor(os.cpu_count()) as pool:
             for piece in pieces(indices, block_rows(tensors)):
-                samples = pool.map(lambda index: _sample(files.paths[index], plan), piece)
+                samples = pool.map(lambda index: sample_of(pipeline, files.paths[index], decode), piece)
                 yield {spec.name: np.stack(list(samples))}
 
-    words = _words(plan, preprocessing, files.classes)
+    words = _words(pipeline, preprocessing, files.classes)
     return Source(
         text=text,
         n=len(files.paths),
@@ -88,75 +76,6 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
         files=tuple(path.relative_to(folder).as_posix() for path in files.paths),
         classes=tuple(files.classes),
     )
-
-
-def _plan(spec: TensorSpec, preprocessing: Preprocessing) -> _Plan:
-    if preprocessing.resize not in RESIZES:
-        raise UsageError(
-            f"there is no resampling filter '{preprocessing.resize}'; {nearest(preprocessing.resize, RESIZES)}"
-        )
-    channels = _channels(spec)
-    colour = _colour(spec, preprocessing.colour, channels)
-    size = _size(spec, preprocessing.size)
-    shape = size if channels is None else (*size, channels)
-    return _Plan(size, colour, preprocessing.resize, shape, _table(spec, preprocessing))
-
-
-def _channels(spec: TensorSpec) -> int | None:
-    """1 or 3, or None for an input of shape (height, width)."""
-    shape = spec.shape[1:]
-    if len(shape) == 2:
-        return None
-    if len(shape) == 3 and shape[-1] in (1, 3):
-        return shape[-1]
-    first = ", with channels first" if len(shape) == 3 and shape[0] in (1, 3) else ""
-    raise SamplesError(
-        f"images become samples of shape (height, width, 1 or 3), but the input '{spec.name}' expects "
-        f"{shown(shape)}{first}; give the samples as arrays in a .npz file"
-    )
-
-
-def _colour(spec: TensorSpec, asked: str, channels: int | None) -> str:
-    if asked == "auto":
-        return "rgb" if channels == 3 else "grey"
-    if asked not in CHANNELS:
-        raise UsageError(f"there is no colour order '{asked}'; {nearest(asked, [*CHANNELS, 'auto'])}")
-    if CHANNELS[asked] != (channels or 1):
-        raise SamplesError(
-            f"the colour order '{asked}' gives {CHANNELS[asked]} channels, but the input '{spec.name}' expects "
-            f"{shown(spec.shape[1:])}; leave it at 'auto'"
-        )
-    return asked
-
-
-def _size(spec: TensorSpec, asked: tuple[int, int] | None) -> tuple[int, int]:
-    wanted = spec.shape[1:3]
-    height, width = (asked or wanted)[:2]
-    if height is None or width is None:
-        raise SamplesError(
-            f"the input '{spec.name}' accepts images of any size, {shown(spec.shape[1:])}; "
-            "give the height and width to resize to in the preprocessing"
-        )
-    if wanted[0] not in (None, height) or wanted[1] not in (None, width):
-        raise SamplesError(
-            f"the preprocessing makes images of {height}×{width}, but the input '{spec.name}' expects "
-            f"{shown(spec.shape[1:])}; leave the size out to use the model's input size"
-        )
-    return height, width
-
-
-def _table(spec: TensorSpec, preprocessing: Preprocessing) -> Array:
-    """Output value for each of the 256 pixel values, computed in float64, then in the model's data type if float."""
-    values = np.arange(256, dtype=np.float64) * preprocessing.scale + preprocessing.offset
-    dtype = model_dtype(spec)
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    if (values != np.rint(values)).any():
-        raise SamplesError(
-            f"the input '{spec.name}' expects {dtype.name}, but scale {preprocessing.scale!r} and offset "
-            f"{preprocessing.offset!r} give fractional values; give whole numbers"
-        )
-    return values.astype(np.int64)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -219,39 +138,5 @@ def _check_numbers(names: Sequence[str], text: str) -> None:
             )
 
 
-def _sample(path: Path, plan: _Plan) -> Array:
-    """Decode one file to (H, W, C) or (H, W).
-
-    Raises:
-        SamplesError: If the file cannot be decoded, or has more than 8 bits per channel.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            if opened.mode[0] in "IF":
-                raise SamplesError(
-                    f"the image '{path}' has pixel mode {opened.mode}, and only 8 bits per channel are supported; "
-                    "convert it to 8 bits"
-                )
-            image = ImageOps.exif_transpose(opened).convert("L" if plan.colour == "grey" else "RGB")
-    except UnidentifiedImageError as error:
-        raise SamplesError(f"the image '{path}' has no format that Pillow can read; repair or remove it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SamplesError(f"the image '{path}' cannot be decoded ({error}); repair or remove it") from error
-    height, width = plan.size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[RESIZES[plan.resize]])
-    pixels = np.asarray(image)
-    sample: Array = plan.table[pixels[..., ::-1] if plan.colour == "bgr" else pixels]
-    return sample.reshape(plan.shape)
-
-
-def _words(plan: _Plan, preprocessing: Preprocessing, classes: Sequence[str]) -> str:
-    height, width = plan.size
-    values = "0–255 unchanged"
-    if (preprocessing.scale, preprocessing.offset) != (1.0, 0.0):
-        sign = "−" if preprocessing.offset < 0 else "+"
-        values = f"0–255 × {preprocessing.scale!r} {sign} {abs(preprocessing.offset)!r}"
-    order = f"; classes in the order {listed(classes)}" if classes else ""
-    return f"{plan.colour} {height}×{width}, Pillow's {plan.resize} for files of another size; values {values}{order}"
+def _words(pipeline: Pipeline, asked: Preprocessing, classes: Sequence[str]) -> str:
+    return described(pipeline, asked) + (f"; classes in the order {listed(classes)}" if classes else "")

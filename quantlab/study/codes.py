@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from quantlab.errors import ArtifactError
 from quantlab.npy import mapped
+from quantlab.preprocessing import declared_values
 from quantlab.statistics import blocks
 from quantlab.types import Codes, Port, Preprocessing, SampleSet, Variant
 
@@ -97,8 +98,8 @@ def _with_raw(port: Port, variant: Variant, samples: SampleSet, preprocessing: P
         )
     if values.dtype == np.uint8:
         return port
-    declared = (preprocessing.scale, preprocessing.offset)
-    for scale, offset in (declared, *_CONVENTIONS) if declared != (1.0, 0.0) else _CONVENTIONS:
+    declared = _declared(preprocessing)
+    for scale, offset in (*declared, *_CONVENTIONS):
         if all(_are_pixels(_steps(block, scale, offset)) for block in _blocks_of(values)):
             return replace(port, codes=Codes(scale, 0, 0, _WHITE, offset))
     raise ArtifactError(
@@ -106,6 +107,14 @@ def _with_raw(port: Port, variant: Variant, samples: SampleSet, preprocessing: P
         f"neither p, p / 255 nor p / 127.5 − 1 for whole p from 0 to 255; give a folder of images with --scale and "
         f"--offset"
     )
+
+
+def _declared(preprocessing: Preprocessing) -> tuple[tuple[float, float], ...]:
+    """The declared scale and offset, if they are the same for all channels and change anything."""
+    scale, offset = declared_values(preprocessing)
+    if len({*scale}) > 1 or len({*offset}) > 1 or (scale[0], offset[0]) == (1.0, 0.0):
+        return ()
+    return ((scale[0], offset[0]),)
 
 
 def _blocks_of(values: Array) -> Iterator[Array]:

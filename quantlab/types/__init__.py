@@ -34,6 +34,7 @@ from quantlab.types.looks import ChoiceRule, Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
+from quantlab.types.preprocessing import Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -44,7 +45,7 @@ from quantlab.types.reference import (
     TrainingLayer,
 )
 from quantlab.types.repeated import Repeated
-from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, Preprocessing, SampleSet
+from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
@@ -149,6 +150,7 @@ __all__ = [
     "OutputRow",
     "PackedArray",
     "PartSensitivity",
+    "Pipeline",
     "Port",
     "Preprocessing",
     "Recommendation",

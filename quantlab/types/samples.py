@@ -1,4 +1,4 @@
-"""The samples fed to every runtime, and how image files are turned into samples."""
+"""The samples fed to every runtime."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FileState", "Preprocessing", "SampleSet"]
+__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FileState", "SampleSet"]
 
 VOID_LABEL = 255
 """Label of positions that belong to no class and are not scored, if there are at most 255 classes: a convention of
@@ -15,24 +15,6 @@ segmentation data sets. Labels below 0 are never scored."""
 
 FileState = Literal["intact", "damaged", "missing", "no hash"]
 """What became of files that are kept with a hash; records of an older quantlab have `no hash`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """How an image file is turned into a sample; every field is shown in the table's footer."""
-
-    size: tuple[int, int] | None = None
-    """Height and width in pixels; None uses the model's input size and leaves files of that size unresized."""
-    resize: str = "bilinear"
-    """Resampling filter of Pillow: `nearest`, `bilinear`, `bicubic`, `lanczos` or `area`; half-pixel centres."""
-    colour: str = "auto"
-    """Channel order: `rgb`, `bgr`, `grey`, or `auto`: rgb for three channels, grey for one."""
-    scale: float = 1.0
-    """Factor for pixel values 0–255, applied in float64 before conversion to the model's data type."""
-    offset: float = 0.0
-    """Constant added after scaling."""
-    classes: tuple[str, ...] | None = None
-    """Names of the class folders in the order of the model's outputs; None sorts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""Preprocessing as data: decoders, resizers and modes by name, each with its formula, and pipelines made of them."""
+
+from quantlab.preprocessing.apply import (
+    arranged,
+    fitted,
+    in_colours,
+    opened_decoder,
+    refuse_absent_decoder,
+    sample_of,
+    tensor_of,
+    values_of,
+)
+from quantlab.preprocessing.contract import Decoder, ResizeMethod, Resizer
+from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, placement
+from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
+from quantlab.preprocessing.registry import DECODERS, RESIZERS
+from quantlab.preprocessing.resolve import COLOURS, LAYOUTS, METHODS, declared_values, pipeline_for
+from quantlab.preprocessing.suggest import Suggestion, suggested_mode
+from quantlab.preprocessing.words import described, steps_of
+
+__all__ = [
+    "ASPECTS",
+    "COLOURS",
+    "DECODERS",
+    "FAMILY_MODES",
+    "LAYOUTS",
+    "METHODS",
+    "MODES",
+    "RESIZERS",
+    "Decoder",
+    "Mode",
+    "Placement",
+    "ResizeMethod",
+    "Resizer",
+    "Suggestion",
+    "arranged",
+    "central_box",
+    "declared_values",
+    "described",
+    "fitted",
+    "in_colours",
+    "mode_of",
+    "opened_decoder",
+    "pipeline_for",
+    "placement",
+    "refuse_absent_decoder",
+    "sample_of",
+    "steps_of",
+    "suggested_mode",
+    "tensor_of",
+    "values_of",
+]

@@ -1,0 +1,1 @@
+"""Resize functions of libraries as NumPy arithmetic, one file for each library."""
