@@ -28,8 +28,8 @@ from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
-from quantlab_reports.hazards import lint_document
 from quantlab_reports.diagnosed import diagnosis_document
+from quantlab_reports.hazards import lint_document
 from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.recommendation import RecommendationRow
