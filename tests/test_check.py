@@ -9,6 +9,8 @@ from onnx_models import node, port, write
 
 from quantlab.cli.analyze_table import read_analyze
 from quantlab.errors import UsageError
+from quantlab.study import replace_artifact
+from quantlab.types import Failure
 
 N = 3000
 
@@ -90,6 +92,32 @@ def test_an_earlier_artifact_is_replaced_and_nothing_else(tmp_path):
         "'artifacts/onnx-dynamic' exists and is not what an earlier check wrote; remove it, or choose another --out"
     ) in refused.stderr
     assert (tmp_path / "artifacts" / "onnx-dynamic" / "model.onnx").read_bytes() == first + b"mine"
+
+
+@pytest.mark.starts_children
+@pytest.mark.usefixtures("model")
+def test_the_last_good_artifact_stays_if_a_new_one_cannot_be_written(tmp_path):
+    config(tmp_path)
+    assert check(tmp_path).status == 0
+    (damaged,) = (path for path in tmp_path.glob("*.study/variants/**/*.onnx") if "onnx-dynamic" in str(path))
+    damaged.write_bytes(b"damaged")
+    before = {name: (tmp_path / "artifacts" / name).read_bytes() for name in files_of(tmp_path / "artifacts")}
+    (study,) = tmp_path.glob("*.study")
+    made = replace_artifact(study, "onnx-dynamic", out=tmp_path / "artifacts")
+    assert isinstance(made, Failure)
+    assert "is damaged" in made.reason
+    assert {name: (tmp_path / "artifacts" / name).read_bytes() for name in files_of(tmp_path / "artifacts")} == before
+
+
+def test_another_file_in_place_of_the_report_is_refused_before_the_work(tmp_path):
+    (tmp_path / "report.html").write_text("notes of mine")
+    (tmp_path / "quantlab.toml").write_text(
+        '[analyze]\nmodel = "m.onnx"\ndata = "m.npz"\n[budget]\nmax_accuracy_loss = "1pt"\n'
+    )
+    done = check(tmp_path)
+    message = "quantlab: 'report.html' exists and is no report of quantlab; name another file with --html"
+    assert (done.status, done.last) == (2, message)
+    assert not list(tmp_path.glob("*.study"))
 
 
 @pytest.mark.parametrize(

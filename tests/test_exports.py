@@ -143,6 +143,17 @@ def test_what_was_written_as_json(folder, tmp_path):
         assert json.loads(done.stdout) == {"written": file}
 
 
+def test_an_overlay_is_written_over_and_nothing_else_is(folder, tmp_path):
+    (tmp_path / "a.json").write_text('{"main": "notes"}')
+    arguments = ("export", "model-explorer", folder, "--setting", "tfjs-uint8", "--out", "a.json")
+    refused = quantlab_in_process(*arguments, cwd=tmp_path)
+    message = "quantlab: 'a.json' exists and holds no node data for Model Explorer; name another file with --out"
+    assert (refused.status, refused.last) == (2, message)
+    assert (tmp_path / "a.json").read_text() == '{"main": "notes"}'
+    (tmp_path / "a.json").unlink()
+    assert [quantlab_in_process(*arguments, cwd=tmp_path).status for _ in range(2)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -299,6 +310,7 @@ def test_the_report_the_records_and_the_artifacts_are_files_of_runs(artifacts):
     ((_, page, html), (_, table, csv), (_, record, _)) = heard.files["digits"]
     assert (page, table, record) == ("report.html", "table.csv", "study.json")
     assert "Ship tfjs-uint8" in html
+    assert "<img" not in html
     assert csv.startswith("setting,runtime,")
     assert heard.files["tfjs-uint8 in python"] == [("artifact", "artifact", "")]
     assert "reference in python" not in heard.files

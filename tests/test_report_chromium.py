@@ -57,6 +57,21 @@ def file(tmp_path_factory):
     return folder / "report.html"
 
 
+SHOWN = ("−∞", "−1,234.5 [−2, 3]", "−0.5", "0", "9.5", "10.2 KB", "1,234", "1e+6", "∞")
+"""Cells of a column, as they are written, in their order."""
+
+
+def test_numbers_are_sorted_as_numbers_however_they_are_written(browser, file, tmp_path):
+    cells = "".join(f'<tr><td class="number">{text}</td></tr>' for text in sorted(SHOWN))
+    table = f'<table class="sortable"><thead><tr><th>n</th></tr></thead><tbody>{cells}</tbody></table>'
+    page_text = file.read_text(encoding="utf-8").replace('<section class="first"', f'{table}<section class="first"', 1)
+    (tmp_path / "report.html").write_text(page_text, encoding="utf-8")
+    with browser.new_context() as context, context.new_page() as page:
+        page.goto((tmp_path / "report.html").as_uri())
+        page.click("table >> nth=0 >> th button")
+        assert page.locator("table >> nth=0 >> td").all_inner_texts() == list(SHOWN)
+
+
 @dataclass
 class Opened:
     page: Page

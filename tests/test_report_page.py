@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from verdict_fixtures import answers, flipped, write_study
 from quantlab.store import Store
 from quantlab.types import Budget, Cost, Costs, Inside, LayerRow, Machine
 from quantlab_reports.changed import changes_of
-from quantlab_reports.charts import CHARTS, FILES
+from quantlab_reports.charts import CHARTS, FILES, several_for_page
+from quantlab_reports.charts.contract import Drawing
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
 from quantlab_reports.page.sections.again import in_lines
@@ -416,11 +418,12 @@ def test_every_chart_is_a_file_of_every_kind(chart, suffix, study):
 def test_a_label_covers_a_point_only_if_there_is_no_other_place(points):
     found = placed([(x, y) for x, y, _ in points], ["m" * n for *_, n in points], (680.0, 320.0))
     assert len(found) == len(points)
-    if len(points) == 1:
-        (label,), ((x, y, _),) = found, points
-        assert not (label.x < x < label.x + label.width and abs(label.y - y) < 7)
-        assert label.x >= -1
-        assert label.x + label.width <= 681
+    assert all(label.x >= -1 and label.x + label.width <= 681 for label in found)
+    widest = max(label.width for label in found)
+    rows_apart = all(abs(one[1] - other[1]) > 40 for one, other in combinations(points, 2))
+    if rows_apart and widest < 300:  # then there is room beside each point
+        for label, (x, y, _) in product(found, points):
+            assert not (label.x < x < label.x + label.width and abs(label.y - y) < 7)
 
 
 @pytest.mark.parametrize(
@@ -448,6 +451,25 @@ def test_charts_that_cannot_be_made(arguments, message, study, tmp_path):
     folder = study({"tfjs-uint8": 4})
     done = quantlab_in_process("plot", arguments[0], folder, *arguments[1:], cwd=tmp_path)
     assert (done.status, done.stdout, message in done.stderr) == (2, "", True), done.stderr
+
+
+def test_a_chart_is_written_over_and_nothing_else_is(study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    (tmp_path / "a.svg").write_text("notes of mine")
+    arguments = ("plot", "pareto", folder, "--out", "a.svg")
+    refused = quantlab_in_process(*arguments, cwd=tmp_path)
+    message = "quantlab: 'a.svg' exists and is no SVG file; name another file with --out"
+    assert (refused.status, refused.last) == (2, message)
+    assert (tmp_path / "a.svg").read_text() == "notes of mine"
+    (tmp_path / "a.svg").unlink()
+    assert [quantlab_in_process(*arguments, cwd=tmp_path).status for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", [r"a\dog", r"line\nbreak", r"group\1", "plain"])
+def test_a_name_with_a_backslash_is_drawn_as_it_is(name):
+    specification = {"width": 9, "height": 9, "data": {"values": [{"x": 1}]}, "mark": "point"}
+    (markup,) = several_for_page(replace(CHARTS["pareto"], draw=lambda *_: Drawing(specification, name)), [None])
+    assert markup.count(f'aria-label="{name}"') == 2
 
 
 def test_a_chart_with_the_allowed_loss(study, tmp_path):

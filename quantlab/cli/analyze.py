@@ -20,6 +20,7 @@ from quantlab.cli.options import (
     rendering_of,
 )
 from quantlab.cli.output import print_result, say
+from quantlab.cli.report import refuse_other_page
 from quantlab.cli.spread import spread
 from quantlab.names import study_folder
 
@@ -50,6 +51,8 @@ def analyze(
     What is not given may stand in [analyze] of quantlab.toml, see 'quantlab init'.
     """
     what = read_analyze(image.config, {"model": model, "data": data, "time_limit": time_limit, **asked.keys})
+    if html is not None:
+        refuse_other_page(html)
     begin_early(what.model, what.study)
     options = analyze_options(what, asked, opening=opening, image=image, inside=inside)
     status = analyze_and_print(what.model, what.data, options, as_json=json)
@@ -64,7 +67,7 @@ def _write_report(folder: Path, html: Path) -> None:
     from quantlab.cli.report import subject_of
     from quantlab_reports.page import report_page, write_page
 
-    write_page(report_page(subject_of([folder], BudgetOptions())), html)
+    write_page(report_page(subject_of([folder], BudgetOptions())), html, option="--html")
     say(f"Report written to '{html}'")
 
 

@@ -22,7 +22,7 @@ from quantlab.cli.options import (
     rendering_of,
 )
 from quantlab.cli.output import say
-from quantlab.cli.report import Thumbnails
+from quantlab.cli.report import Thumbnails, refuse_other_page
 from quantlab.cli.spread import spread
 from quantlab.cli.telling import Page, VerdictFiles
 from quantlab.names import study_folder
@@ -62,11 +62,12 @@ def check(
     """
     given = {
         "model": model, "data": data, "study": study, "calibration": calibration, "labels": labels,
-        "class_names": class_names,        "settings": settings, "runtimes": budget.runtimes, "limit": limit,
+        "class_names": class_names, "settings": settings, "runtimes": budget.runtimes, "limit": limit,
     }  # fmt: skip
     asked = budget.read(None).budget
     what = read_analyze(image.config, given)
     folder = what.study or study_folder(what.model)
+    refuse_other_page(html)
     _analyze(
         what, folder, {"model": opening.options, "preprocessing": image.preprocessing(what.data), **inside.options}
     )
@@ -86,7 +87,6 @@ def check(
     page = Page(html, lambda: report_page(subject))
     telling = replace(files.telling(rendering_of("terminal")), page=page)
     status = telling.tell([judged.verdict], [judged.trials])
-    say(f"Report written to '{html}'")
     if not judged.verdict.fits or chosen.setting is None:
         say(f"No artifact is written to '{out}', because nothing fits{_left(out)}.")
         return status

@@ -53,6 +53,9 @@ def export(
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: folder, or address of a server. [default: where MLflow logs by itself]")
     ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="mlflow: show pictures of changed samples in the logged report.")
+    ] = False,
     budget: BudgetOptions,
     json: AsJson = False,
 ) -> int:
@@ -66,7 +69,7 @@ def export(
 
     if program not in EXPORTS:
         raise UsageError(f"there is no export for '{program}'; {nearest(program, EXPORTS)}")
-    chosen, asked = EXPORTS[program], Asked(setting, runtime, figure, out, tracking)
+    chosen, asked = EXPORTS[program], Asked(setting, runtime, figure, out, tracking, thumbnails or None)
     given = [field.name for field in fields(asked) if getattr(asked, field.name) is not None]
     unread = [name for name in given if name not in chosen.options]
     if not chosen.judges:

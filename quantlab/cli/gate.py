@@ -12,7 +12,7 @@ from quantlab.cli.attested import artifact_to_check, attested_verdict
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
 from quantlab.cli.options import Format, rendering_of
 from quantlab.cli.policy import Policy, read_policy
-from quantlab.cli.report import Thumbnails, page_of
+from quantlab.cli.report import Thumbnails, page_of, refuse_other_page
 from quantlab.cli.spread import spread
 from quantlab.cli.telling import Page, VerdictFiles
 from quantlab.errors import UsageError
@@ -64,6 +64,8 @@ def gate(
     from quantlab.store import Store
 
     result = files.telling(rendering_of(format))
+    if html is not None:
+        refuse_other_page(html)
     if attested is not None:
         checked = artifact_to_check(
             study, artifact, {"--lock": lock, "--baseline": baseline, "--attest": attest, "--html": html}

@@ -1,6 +1,7 @@
 """`quantlab init`: writes a commented quantlab.toml for a model; runs nothing."""
 
 import json as json_format
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -54,8 +55,9 @@ def _refuse_absent(data: str) -> None:
 
 
 def _next(data: str | None, out: Path) -> str:
-    config = "" if out == Path("quantlab.toml") else f" --config {out}"
-    policy = "" if out == Path("quantlab.toml") else f" --policy {out}"
+    named = shlex.quote(str(out))
+    config = "" if out == Path("quantlab.toml") else f" --config {named}"
+    policy = "" if out == Path("quantlab.toml") else f" --policy {named}"
     filled = "name the samples in it as 'data', and" if data is None else "next:"
     return f"{filled} run 'quantlab analyze{config}' and 'quantlab gate{policy}'"
 

@@ -48,6 +48,7 @@ def plot(
     drawing = CHARTS[chart].draw(subject_of([study] if study else None, budget), WIDTH)
     if drawing is None:
         raise StudyError(CHARTS[chart].absent.rstrip("."))
+    _refuse_other_file(out)
     try:
         out.write_bytes(draw(drawing.specification))
     except OSError as error:
@@ -56,3 +57,18 @@ def plot(
     if json:
         print_json({"written": str(out)})
     return OK
+
+
+_MAGIC = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+"""How files of each kind begin."""
+
+
+def _refuse_other_file(out: Path) -> None:
+    """Refuse to write over what is no picture of the same kind, so that the same command can be run again."""
+    try:
+        beginning = out.read_bytes()[:4] if out.is_file() else None
+    except OSError as error:
+        raise UsageError(f"'{out}' cannot be read ({error.strerror}); name another file with --out") from error
+    if beginning is not None and beginning != _MAGIC[out.suffix.lower()]:
+        kind = out.suffix[1:].upper()
+        raise UsageError(f"'{out}' exists and is no {kind} file; name another file with --out")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quantlab.types import Budget
     from quantlab_reports.subject import Subject
 
-__all__ = ["Thumbnails", "page_of", "report", "subject_of"]
+__all__ = ["Thumbnails", "page_of", "refuse_other_page", "report", "subject_of"]
 
 Thumbnails = Annotated[
     bool, typer.Option("--thumbnails", help="Put pictures of changed samples into the HTML file; it may be passed on.")
@@ -55,6 +55,14 @@ def page_of(folder: Path, budget: "Budget | None", *, pictures: bool) -> str:
     from quantlab_reports.subject import Subject
 
     return report_page(replace(Subject.of(Store(folder), budget), pictures=pictures))
+
+
+def refuse_other_page(html: Path) -> None:
+    """Refuse, before long work, a file for a report that is something else; see `refuse_other_file`."""
+    if html.exists():  # most runs need no more of the reports yet
+        from quantlab_reports.page import refuse_other_file
+
+        refuse_other_file(html, option="--html")
 
 
 def subject_of(study: Sequence[Path] | None, budget: BudgetOptions) -> "Subject":

@@ -141,9 +141,11 @@ def _write_page(page: Page) -> Iterator[str]:
     from quantlab_reports.page import write_page
 
     try:
-        write_page(page.text(), page.path)
+        write_page(page.text(), page.path, option="--html")
     except QuantlabError as error:
         yield str(error)
+    else:
+        say(f"Report written to '{page.path}'")
 
 
 def _append(path: Path, text: str) -> Iterator[str]:

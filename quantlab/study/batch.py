@@ -87,7 +87,7 @@ class Analyze(Protocol):
 
 
 class Watch(Protocol):
-    """Hears of each model of a batch; several threads may call it at the same time."""
+    """Receives what happens to each model of a batch; several threads may call it at the same time."""
 
     def progress(self, model: BatchModel) -> AbstractContextManager[Progress]:
         """Return the progress of a study that begins."""
@@ -109,7 +109,7 @@ def run_batch(
 
     Args:
         models: Each with a name and a folder of its own.
-        watch: Hears of each model.
+        watch: Receives what happens to each model.
         jobs: Number of studies at the same time. Times cannot be measured beside other work, so with more than one, no
             costs are measured.
         chosen: Names of the models to be made; None means all.

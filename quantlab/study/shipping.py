@@ -1,7 +1,7 @@
 """Writes the artifact that a check lets pass, in place of the one that an earlier check wrote."""
 
 import json
-import shutil
+import tempfile
 from pathlib import Path
 
 from quantlab.errors import StudyError
@@ -35,18 +35,34 @@ def replace_artifact(
         StudyError: If there is no study, or something else is in the place of the artifact.
     """
     folder, record = Path(out), Path(out) / CHECKED
-    earlier = _recorded(record)
+    earlier = _written_by_a_check(folder, record)
     target = folder / setting
-    if earlier is not None and (folder / earlier[0]).is_dir() and files_sha256(folder / earlier[0]) == earlier[1]:
-        shutil.rmtree(folder / earlier[0])
-    if target.exists():
+    if target.exists() and target != earlier:
         raise StudyError(
             f"'{target}' exists and is not what an earlier check wrote; remove it, or choose another --out"
         )
-    made = copy_artifacts(study, [setting], out=folder, registries=registries)[setting]
-    if not isinstance(made, Failure):
-        record.write_text(json.dumps({"setting": setting, "sha256": files_sha256(made)}) + "\n", encoding="utf-8")
-    return made
+    folder.mkdir(parents=True, exist_ok=True)
+    # The earlier artifact stays where it is until the new one is complete.
+    with tempfile.TemporaryDirectory(prefix=".checked-", dir=folder) as beside:
+        made = copy_artifacts(study, [setting], out=Path(beside) / "new", registries=registries)[setting]
+        if isinstance(made, Failure):
+            return made
+        digest = files_sha256(made)
+        if earlier is not None:
+            earlier.rename(Path(beside) / "earlier")
+        made.rename(target)
+        record.write_text(json.dumps({"setting": setting, "sha256": digest}) + "\n", encoding="utf-8")
+    return target
+
+
+def _written_by_a_check(folder: Path, record: Path) -> Path | None:
+    """The artifact that an earlier check wrote, if nobody changed it since."""
+    recorded = _recorded(record)
+    if recorded is None:
+        return None
+    name, digest = recorded
+    earlier = folder / name
+    return earlier if earlier.is_dir() and files_sha256(earlier) == digest else None
 
 
 def _recorded(record: Path) -> tuple[str, str] | None:

@@ -68,7 +68,8 @@ def _element(kind: str, drawing: Drawing) -> str:
     svg = _svg(drawing.specification, ON_THE_PAGE)
     width, height = (math.ceil(float(size)) for size in re.findall(r' (?:width|height)="([\d.]+)"', svg)[:2])
     head = f'<svg class="chart {kind}" role="img" aria-label="{escape(drawing.text)}" viewBox="0 0 {width} {height}"'
-    return re.sub(r"^<svg[^>]*>", f'{head} style="max-width:{width}px">', svg)
+    whole = f'{head} style="max-width:{width}px">'
+    return re.sub(r"^<svg[^>]*>", lambda _: whole, svg)  # as a function, since names may hold backslashes
 
 
 def _svg(specification: Mapping[str, Any], palette: Mapping[str, str]) -> str:

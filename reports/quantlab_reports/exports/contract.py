@@ -20,6 +20,8 @@ class Asked:
     out: Path | None = None
     tracking: str | None = None
     """Folder or address of a tracking server."""
+    thumbnails: bool | None = None
+    """Whether the report shows pictures of samples; None does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ def export_mlflow(
     tracker = (opened or open_mlflow)(asked.tracking, subject.name)
     with _run(tracker, subject.name, None) as whole:
         tracker.log(whole, _facts(subject), {}, _verdict(subject))
-        _add_records(tracker, whole, subject)
+        _add_records(tracker, whole, replace(subject, pictures=bool(asked.thumbnails)))
         records = trial_table(subject.study, wide=False).records
         for trial, record in zip((subject.study.reference, *subject.study.trials), records, strict=True):
             with _run(tracker, f"{trial.setting} in {trial.runtime}", whole, failed=trial.failure is not None) as run:
@@ -248,4 +248,4 @@ def _short(value: object) -> str:
     return excerpt(str(value), most=_LONGEST - 1)
 
 
-EXPORT = Export(frozenset({"tracking"}), judges=True, write=export_mlflow)
+EXPORT = Export(frozenset({"tracking", "thumbnails"}), judges=True, write=export_mlflow)

@@ -150,6 +150,15 @@ def _node_data(name: str, values: Sequence[tuple[str, float]], figure: _Figure) 
     return {"name": name, "results": results, **figure.colours, **hidden}
 
 
+def _is_node_data(file: Path) -> bool:
+    """Whether a file holds node data, which an export may write over."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"name", "results"} <= document.keys()
+
+
 def _result(value: float, figure: _Figure) -> dict[str, Any]:
     """A value; JSON has no infinity, so one that is not finite is a text with a colour of its own."""
     if math.isfinite(value):
@@ -161,6 +170,8 @@ def _result(value: float, figure: _Figure) -> dict[str, Any]:
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
     try:
+        if file.exists() and not _is_node_data(file):
+            raise UsageError(f"'{file}' exists and holds no node data for Model Explorer; name another file with --out")
         file.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     except OSError as error:
         raise UsageError(f"'{file}' cannot be written ({error.strerror}); name another file with --out") from error

@@ -1,7 +1,8 @@
 """Writes the page: the first screen, the sections, and the style and script inside."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from quantlab_reports.page.registry import SECTIONS
 from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
-__all__ = ["overview_page", "report_page", "write_page"]
+__all__ = ["overview_page", "refuse_other_file", "report_page", "write_page"]
 
 _MARK = '<meta name="generator" content="quantlab'
-"""By which a page is recognized as one of ours, which may be written over."""
+"""A page that begins with this mark is a report, which may be written over."""
 
 
 def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) -> str:
@@ -121,12 +122,28 @@ def write_page(page: str, path: Path, *, option: str = "--out") -> None:
     Raises:
         UsageError: If the file is something else than a report, or it cannot be written.
     """
-    try:
+    refuse_other_file(path, option=option)
+    with _writing(path, option):
+        path.write_text(page, "utf-8")
+
+
+def refuse_other_file(path: Path, *, option: str) -> None:
+    """Refuse a path at which something else than a report stands; commands call it before long work.
+
+    Raises:
+        UsageError: If it is a folder, another file, or a file that cannot be read.
+    """
+    with _writing(path, option):
         if path.is_dir():
-            raise UsageError(f"'{path}' is a folder, and --out takes a file; name the file to write")
+            raise UsageError(f"'{path}' is a folder, and {option} takes a file; name the file to write")
         if path.is_file() and _MARK not in path.read_text("utf-8", errors="replace")[:2000]:
             raise UsageError(f"'{path}' exists and is no report of quantlab; name another file with {option}")
-        path.write_text(page, "utf-8")
+
+
+@contextmanager
+def _writing(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(
             f"the report cannot be written to '{path}' ({error.strerror}); name another file with {option}"

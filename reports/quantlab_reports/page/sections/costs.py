@@ -58,7 +58,7 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
     )
     return (
         f"A call of {row.setting} takes {number(row.steady_median_ms)}{interval} ms in {row.runtime}{against}, on "
-        f"{row.machine}; phones are others."
+        f"{row.machine}; do not use these times for phones."
     )
 
 

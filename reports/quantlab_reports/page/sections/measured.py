@@ -1,5 +1,6 @@
 """How this was measured: samples, checks, warnings, rules, versions and hashes."""
 
+from quantlab.names import counted
 from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.page.contract import Content
 from quantlab_reports.subject import Subject
@@ -22,7 +23,9 @@ def measured_section(subject: Subject) -> Content:
         "hashes": _hashes(subject),
     }
     failed = len(study.failed)
-    conclusion = f"{study.samples.n:,} samples, {len(study.trials)} trials" + (f", {failed} failed" if failed else "")
+    conclusion = f"{study.samples.n:,} samples, {counted(len(study.trials), 'trial')}" + (
+        f", {failed} failed" if failed else ""
+    )
     count = f"{len(warnings)} warning" + ("" if len(warnings) == 1 else "s")
     return Content(f"{conclusion}, {count if warnings else 'no warnings'}.", "measured.html.jinja", values)
 

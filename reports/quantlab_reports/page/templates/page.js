@@ -24,9 +24,16 @@ const tell = (text, x, y) => {
 
   const value = (row, column) => {
     const cell = row.cells[column];
-    const number = Number(cell.dataset.sort ?? NaN);
-    if (cell.dataset.sort === "inf") return Infinity;
-    return Number.isNaN(number) ? cell.textContent.trim() : number;
+    const text = cell.textContent.trim();
+    const known = cell.dataset.sort ?? (cell.classList.contains("number") ? shown(text) : text);
+    if (known === "inf") return Infinity;
+    if (known === "-inf") return -Infinity;
+    return known === "" || Number.isNaN(Number(known)) ? text : Number(known);
+  };
+  // The number at the beginning of a cell, as it is written for people: −1,234.5 [−2, 3].
+  const shown = (text) => {
+    const [written] = text.match(/^[−+-]?(?:∞|[\d,]+(?:\.\d+)?(?:e[−+-]?\d+)?)/) ?? [""];
+    return written.replaceAll("−", "-").replaceAll(",", "").replace("∞", "inf").replace("+", "");
   };
   for (const table of document.querySelectorAll("table.sortable")) {
     const headings = [...table.tHead.rows[0].cells];
