@@ -148,13 +148,17 @@ def test_a_server_with_another_model_differs_and_a_kept_answer_is_not_used(kws):
     ours = arrays_of(Store(out).read_study().reference)
     stored = looked_up([[(spec.name, values)], list(ours.items())])
     other = replace(stored, answer=lambda inputs: dict.fromkeys(ours, constant[: len(inputs[spec.name])]))
-    flips = []
+    flips, folders = [], []
     for stand_in in (stored, other):
         with serving(stand_in) as served:
             study = run(model, data, out, limit=100, serving=served.url)
-        flips.append(row_of(study, "serving-rest").flips_from_python)
+        rest = row_of(study, "serving-rest")
+        flips.append(rest.flips_from_python)
+        folders.append([file.parent for file in rest.outputs.values()])
     assert flips[0] == 0
     assert flips[1] > 50
+    (first,), (second,) = folders
+    assert list(second.parent.iterdir()) == [second] != [first]
 
 
 @pytest.mark.parametrize(
