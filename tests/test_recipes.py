@@ -69,6 +69,7 @@ def studied(folder, model, data, settings, *more):
         "float32.onnx",
         "float32.tflite",
         "batch-1",
+        "saved_model",
         "out",
     }
     trials = Store(folder / f"{Path(model).stem}.study").read_study().trials
@@ -175,6 +176,8 @@ def assert_same(setting, new, shipped):
         assert onnx_contents(new / "model.onnx") == onnx_contents(shipped)
     elif setting.startswith("tflite"):
         assert (new / "model.tflite").read_bytes() == shipped.read_bytes()
+    elif setting.startswith("savedmodel"):
+        assert contents(new / "saved_model") == contents(shipped) != {}
     else:
         assert_same_weights(new, shipped)
 

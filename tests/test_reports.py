@@ -625,6 +625,7 @@ def test_a_json_row_in_full():
         "weights": {"uint8": 6000, "int32": 16},
         "sha256": "c" * 64,
         "constant_outputs": [],
+        "repeated": [],
         "environment": {"threads": "1"},
         "notes": [],
         "reference_check": None,

@@ -135,6 +135,7 @@ def test_kws_gives_the_same_bits_by_its_signature_and_by_a_server(kws):
         ("columns", BATCH, 0),
     ]
     assert study.parity == {"savedmodel": "ok: 0"}
+    assert not [text for text in study.warnings if "the server" in text]
     assert [one.way for one in row_of(study, "serving-signature").repeated] == ["again", "alone"]
 
 
@@ -147,13 +148,43 @@ def test_a_server_with_another_model_differs_and_a_kept_answer_is_not_used(kws):
     ours = arrays_of(Store(out).read_study().reference)
     stored = looked_up([[(spec.name, values)], list(ours.items())])
     other = replace(stored, answer=lambda inputs: dict.fromkeys(ours, constant[: len(inputs[spec.name])]))
-    flips = []
+    flips, folders = [], []
     for stand_in in (stored, other):
         with serving(stand_in) as served:
             study = run(model, data, out, limit=100, serving=served.url)
-        flips.append(row_of(study, "serving-rest").flips_from_python)
+        rest = row_of(study, "serving-rest")
+        flips.append(rest.flips_from_python)
+        folders.append([file.parent for file in rest.outputs.values()])
     assert flips[0] == 0
     assert flips[1] > 50
+    (first,), (second,) = folders
+    assert list(second.parent.iterdir()) == [second] != [first]
+
+
+@pytest.mark.parametrize(
+    ("expects", "words"),
+    [
+        pytest.param(lambda x: x * 255, "the same outputs for samples that are multiplied by 255", id="pixels"),
+        pytest.param(lambda x: x * 3 + 7, "it serves another model or version, or its model prepares", id="neither"),
+    ],
+)
+def test_a_server_that_expects_another_range_is_named(expects, words, kws):
+    model, data, out = kws
+    samples = Store(out).read_study().samples
+    (spec,) = samples.inputs
+    values = np.load(samples.input_file(spec.name))
+    (name, outputs), *_ = arrays_of(Store(out).read_study().reference).items()
+    known = expects(values).reshape(len(values), -1)
+
+    def nearest(inputs):
+        rows = inputs[spec.name].reshape(len(inputs[spec.name]), 1, -1)
+        return {name: outputs[np.abs(rows - known).sum(axis=2).argmin(axis=1)]}
+
+    with serving(StandIn(nearest, {spec.name: "float32"})) as served:
+        study = run(model, data, out, limit=100, serving=served.url)
+    (warning,) = [text for text in study.warnings if text.startswith("the server at ")]
+    assert f"the server at {served.url} gives other outputs than savedmodel-float32 in Python, by up to " in warning
+    assert words in warning
 
 
 def test_the_command_line_asks_a_server(workbench, tmp_path):

@@ -1,13 +1,12 @@
 """SavedModels for a server: a copy of the user's own, or of the one to which a Keras model was exported."""
 
-import shlex
 import shutil
 from collections.abc import Iterator
 
 from quantlab.errors import ConversionError
 from quantlab.formats.savedmodel.artifact import SERVED, SIGNATURE
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters.new_folder import into_new_folder
+from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
 
 __all__ = ["CONVERTER", "convert"]
 
@@ -32,7 +31,22 @@ def convert(request: ConversionRequest) -> Iterator[str]:
 
 
 def _recipe(request: RecipeRequest) -> str:
-    return into_new_folder(request.setting, f"cp -R {shlex.quote(f'{request.source}/.')}")
+    return _PROGRAM.format(
+        new_folder_import=NEW_FOLDER_IMPORT,
+        new_folder=new_folder_line(request.setting),
+        source=str(request.source),
+        served=SERVED,
+    )
+
+
+_PROGRAM = """\
+import shutil
+{new_folder_import}
+from pathlib import Path
+
+{new_folder}
+print(shutil.copytree({source!r}, Path(folder, {served!r})))
+"""
 
 
 CONVERTER = Converter(

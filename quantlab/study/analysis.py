@@ -35,6 +35,7 @@ from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.repeats import warn_of_state
 from quantlab.study.samples import draw_samples
+from quantlab.study.served import explain_servers
 from quantlab.study.suspicions import examine, odd_rows, repeatability, sane, unstable_reference, unusual_precision
 from quantlab.study.task import NO_LOSS, choose_scoring, refuse_unknown_metric
 from quantlab.study.transfer import complete_sizes
@@ -257,6 +258,13 @@ class Analysis:
                 *sane(check, work.samples, comparison.labels_of_samples),
                 *odd_rows(comparison),
                 *failed_float32_checks(checks, trials, check).values(),
+                *explain_servers(
+                    self.context,
+                    trials,
+                    samples=work.samples,
+                    outputs=result.probe.outputs,
+                    batch_size=batch_size_for(self.context, work.model),
+                ),
                 *warn_of_state(reference, trials, repeatable=check.again <= STRAY_LIMIT),
                 *compared.warnings,
                 *self.warnings,

@@ -173,7 +173,16 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         repeated=repeated,
     )
     context.store.write(folder / "outputs.json", kept)
+    if run.runtime.address is not None:
+        _forget_earlier(folder)
     return kept
+
+
+def _forget_earlier(folder: Path) -> None:
+    """Remove what a server answered before: it is asked again in each study, and its earlier answers are never used."""
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _job(run: Run, samples: SampleSet, folder: Path, start: int) -> Job:

@@ -16,7 +16,7 @@ from quantlab.study.run import Run, run_kept
 from quantlab.study.stand_in import check_stand_in
 from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
 
-__all__ = ["PlannedRun", "RunResult", "run_trial"]
+__all__ = ["PlannedRun", "RunResult", "run_of", "run_trial"]
 
 
 _ALONE = "its batch size is fixed at 1, so it runs sample by sample"
@@ -118,7 +118,7 @@ def run_trial(
     format_, reason = context.registries.formats[conversion.variant.format], None
     notes = [note, _ALONE if batch_size_of(format_, conversion.variant, batch_size) < batch_size else None]
     if planned.runtime.name == PYTHON and format_.python.stands_in:
-        run = _run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
+        run = run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
         reason, checked = check_stand_in(context, run, kept, samples)
         notes.append(checked)
     if reason is not None:
@@ -127,7 +127,7 @@ def run_trial(
     return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on, note=note)
 
 
-def _run_of(
+def run_of(
     context: Context, variant: Variant, runtime: Runtime, *, outputs: Sequence[TensorSpec], batch_size: int
 ) -> Run:
     """A variant in a runtime.
@@ -163,7 +163,7 @@ def _run(
 ) -> tuple[KeptOutputs, str | None]:
     """The outputs, and a note about what was opened."""
     try:
-        run = _run_of(context, variant, runtime, outputs=outputs, batch_size=batch_size)
+        run = run_of(context, variant, runtime, outputs=outputs, batch_size=batch_size)
         return run_kept(context, run, samples), run.note
     except MissingOp as error:
         other = context.registries.runtimes.get(runtime.fallback or "")

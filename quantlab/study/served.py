@@ -1,0 +1,104 @@
+"""Finds out why a server answers otherwise than the artifact in Python: perhaps it expects samples in another range.
+
+A scale that a client leaves out, or applies twice, is a frequent mistake. Some samples are sent again in other ranges;
+what gives Python's outputs is what the server expects.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.differences import difference
+from quantlab.errors import QuantlabError
+from quantlab.npy import mapped
+from quantlab.study.context import Context
+from quantlab.study.run import Run, run_first
+from quantlab.study.trial import run_of
+from quantlab.types import STRAY_LIMIT, SampleSet, TensorSpec, Trial
+
+__all__ = ["RANGES", "explain_servers"]
+
+Array = npt.NDArray[Any]
+
+_SAMPLES = 4
+"""Number of samples that are sent in each range."""
+_COMPARED = 64
+"""Number of samples that tell whether the outputs differ at all; a server that is asked otherwise differs on all."""
+
+RANGES: Mapping[str, Callable[[Array], Array]] = {
+    "multiplied by 255": lambda values: values * 255,
+    "divided by 255": lambda values: values / 255,
+    "scaled from [0, 1] to [−1, 1]": lambda values: values * 2 - 1,
+    "scaled from [−1, 1] to [0, 1]": lambda values: (values + 1) / 2,
+    "scaled from [0, 255] to [−1, 1]": lambda values: values / 127.5 - 1,
+    "scaled from [−1, 1] to [0, 255]": lambda values: (values + 1) * 127.5,
+}
+"""What is tried with float samples, in this order."""
+
+
+def explain_servers(
+    context: Context,
+    trials: Sequence[Trial],
+    *,
+    samples: SampleSet,
+    outputs: Sequence[TensorSpec],
+    batch_size: int,
+) -> Iterator[str]:
+    """A sentence for each server whose outputs are not those of the same artifact in Python.
+
+    Args:
+        context: The study.
+        trials: All rows.
+        samples: The samples that were run.
+        outputs: The outputs of the reference, with the shapes that were observed.
+        batch_size: Of the study.
+    """
+    in_python = {trial.setting: trial for trial in trials if trial.in_python}
+    for trial in trials:
+        runtime, python = context.registries.runtimes.get(trial.runtime), in_python.get(trial.setting)
+        if runtime is None or runtime.address is None or python is None or trial.status != "measured":
+            continue
+        apart = max(_apart(python.outputs[name], file) for name, file in trial.outputs.items())
+        if apart <= STRAY_LIMIT or trial.variant is None:
+            continue
+        begin = (
+            f"the server at {runtime.address} gives other outputs than {trial.setting} in Python, by up to "
+            f"{100 * apart:.2g} % of the largest"
+        )
+        run = run_of(context, trial.variant, runtime, outputs=outputs, batch_size=batch_size)
+        wanted = {name: mapped(file)[:_SAMPLES] for name, file in python.outputs.items()}
+        found = next((name for name in RANGES if _reproduces(context, run, samples, name, wanted)), None)
+        if found is None:
+            yield f"{begin}; it serves another model or version, or its model prepares the samples in another way"
+        else:
+            yield (
+                f"{begin}, and the same outputs for samples that are {found}: its model expects other values; send "
+                f"them so, or serve the model of this study"
+            )
+
+
+def _apart(one: Path, other: Path) -> float:
+    """The largest difference of the first samples, as a share of the largest value."""
+    return difference(mapped(one)[:_COMPARED], mapped(other)[:_COMPARED]).share
+
+
+def _reproduces(context: Context, run: Run, samples: SampleSet, name: str, wanted: Mapping[str, Array]) -> bool:
+    """Whether samples in another range have Python's outputs; False for samples that are no floats."""
+    count = min(_SAMPLES, samples.n)
+    with tempfile.TemporaryDirectory(dir=context.store.work) as folder:
+        other = replace(samples, folder=Path(folder), n=count)
+        for spec in samples.inputs:
+            values = mapped(samples.input_file(spec.name))[:count]
+            if values.dtype.kind != "f":
+                return False
+            np.save(other.input_file(spec.name), RANGES[name](values).astype(values.dtype))
+        try:
+            answered = run_first(context, run, other, count)
+        except QuantlabError:
+            return False
+        return all(difference(wanted[output], values).share <= STRAY_LIMIT for output, values in answered.items())
