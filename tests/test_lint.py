@@ -104,6 +104,7 @@ def test_json(folder: Path) -> None:
         "see": hazard.see,
         "remedy": hazard.remedy,
         "docs": "hazards.md#nonfinite-weight",
+        "measured": "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
+from quantlab.study.hazards import lint_study
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
@@ -20,6 +21,7 @@ __all__ = [
     "analyze",
     "convert",
     "copy_artifacts",
+    "lint_study",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
