@@ -133,8 +133,8 @@ HAZARDS = (
         id="INT64-WRAP",
         severity="warning",
         title="an int64 constant does not fit int32",
-        happens="TensorFlow.js has int32 only, and its converter keeps the lower 32 bits of int64 constants, without a "
-        "message: 2³² + 5 becomes 5.",
+        happens="TensorFlow.js has int32 only, and its converter keeps the lower 32 bits of int64 constants: 2³² + 5 "
+        "becomes 5. It prints that it converts the type, and not that the value changes.",
         see="`quantlab analyze`: the float32 check of the tfjs settings.",
         remedy="Use a smaller constant, for example −1 or 2³¹ − 1 for “to the end”, or ship TFLite or ONNX.",
         kinds=("Keras 3", "Keras 2", "SavedModel"),
