@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import junitparser
 import numpy as np
 import pytest
@@ -145,6 +146,17 @@ def test_a_damaged_file_costs_its_own_line(folder: Path) -> None:
     assert other == (
         "quantlab: 'notes.txt' is no model and no artifact that quantlab knows; give a .keras or .h5 file of a whole "
         "model, a SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a tfjs model"
+    )
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(folder: Path) -> None:
+    with h5py.File(folder / "huge.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
+        file.attrs["keras_version"] = "2.15.0"
+        file.create_dataset("model_weights/d/kernel:0", (200_000, 200_000), "f4", chunks=(1000, 1000))
+    assert lint(folder, "huge.h5").stderr == (
+        "quantlab: 'huge.h5' cannot be read (its weights would take 160,000 MB, which no Keras writes into such a "
+        "file); it may be damaged, so copy or save it again\n"
     )
 
 
