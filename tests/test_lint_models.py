@@ -13,7 +13,7 @@ from study_fixtures import a_failure, a_study, a_trial, a_variant
 from quantlab.lint import lint
 from quantlab.store import Store
 from quantlab.study import lint_study
-from quantlab.types import Inside, ModelDescription, WeightRow
+from quantlab.types import Cost, Costs, Inside, Machine, ModelDescription, WeightRow
 
 pytestmark = pytest.mark.starts_children
 
@@ -56,7 +56,7 @@ DEPTHWISE = "StatefulPartitionedCall/model/wide/depthwise/ReadVariableOp"
 def compared(setting: str, tensor: str, counterpart: str, worst: float) -> WeightRow:
     """A kernel in 8 bits that a study compared with the float32 artifact's."""
     row = WeightRow(setting, tensor, counterpart, None, (3, 3, 8, 1), "uint8", 72)
-    return replace(row, sqnr_db=42.0, worst_channel_sqnr_db=worst)
+    return replace(row, scales=1, sqnr_db=42.0, worst_channel_sqnr_db=worst)
 
 
 @pytest.fixture
@@ -93,6 +93,24 @@ def test_a_study_adds_what_it_measured(study: Path) -> None:
         ("PER-TENSOR-DEPTHWISE", "tfjs-uint8: SQNR 42.0 dB, worst channel 3.5 dB"),
         ("FLEX-OPS", "python failed: it needs FlexTan"),
     ]
+
+
+def test_a_study_adds_its_times_and_its_float32_check(study: Path, hazard_models: Path) -> None:
+    store = Store(study)
+    made = store.read_study()
+    machine = Machine("cpu", 2, "Linux")
+    rows = [Cost(setting, "node-wasm", "", machine, steady_median_ms=ms) for setting, ms in TIMES.items()]
+    store.write(study / "costs.json", Costs(tuple(rows), machine))
+    normed = replace(made.model, path=str(hazard_models / "layer_norm.h5"))
+    store.write_study(replace(made, model=normed, parity={"tfjs": "broken: NaN"}))
+    found = lint_study(study, select=["NOT-FASTER", "LAYERNORM-EPSILON"]).findings
+    assert [(finding.hazard, finding.measured) for finding in found] == [
+        ("LAYERNORM-EPSILON", "float32 check of tfjs: broken: NaN"),
+        ("NOT-FASTER", "node-wasm: 12.5 ms, float32 12 ms"),
+    ]
+
+
+TIMES = {"tfjs-float32": 12.0, "tfjs-uint8": 12.5}
 
 
 def test_the_command_takes_studies_and_files(study: Path, hazard_models: Path) -> None:

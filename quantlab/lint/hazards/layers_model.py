@@ -166,6 +166,8 @@ def _hazard(
         remedy=remedy,
         kinds=_KINDS,
         check=_each(told),
+        confirmed_by="float32 check",
+        formats=("tfjs-layers",),
     )
 
 

@@ -225,6 +225,7 @@ HAZARDS = (
         "or 16 bits.",
         kinds=ANY,
         check=_spread,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="OUTLIER",
@@ -237,6 +238,7 @@ HAZARDS = (
         "`quantlab tune` keep the layer in float.",
         kinds=ANY,
         check=_outliers,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="PER-TENSOR-DEPTHWISE",
@@ -248,6 +250,7 @@ HAZARDS = (
         remedy="Convert with one scale for each channel (`tfjs-uint8-per-channel`, `tflite-int8`, `onnx-int8`).",
         kinds=("graph-model", "layers-model", "TFLite", "ONNX"),
         check=_depthwise,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="SMALL-TENSORS",
@@ -271,5 +274,6 @@ HAZARDS = (
         remedy="Use a graph-model (`tfjs-uint8`), or let the converter quantize kernels only.",
         kinds=("layers-model",),
         check=_variances,
+        confirmed_by="weights in 8 bits",
     ),
 )

@@ -104,6 +104,7 @@ HAZARDS = (
         remedy="Leave the float16 settings out, or rescale the layer: divide its weights and multiply its output.",
         kinds=ANY,
         check=_overflow,
+        confirmed_by="weights in float16",
     ),
     Hazard(
         id="F16-UNDERFLOW",
@@ -116,6 +117,7 @@ HAZARDS = (
         "settings out.",
         kinds=ANY,
         check=_underflow,
+        confirmed_by="weights in float16",
     ),
     Hazard(
         id="F16-EPSILON",
