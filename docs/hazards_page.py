@@ -28,6 +28,7 @@ def _section(hazard: Hazard) -> str:
         f"Looked for in: {', '.join(hazard.kinds)}",
         f"How to see it: {hazard.see}",
         f"What to do: {hazard.remedy}",
+        *([f"Figure of a study: {hazard.confirmed_by}"] if hazard.confirmed_by else []),
     )
     listed = "\n".join(f"- {fact}" for fact in facts)
     return f"## {hazard.id}\n\n**{title}.** {hazard.happens}\n\n{listed}"

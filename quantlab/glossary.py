@@ -83,6 +83,8 @@ GLOSSARY: Mapping[str, str] = {
     "gzip": "Size of the shipped files after gzip compression at level 9, each file by itself.",
     "half precision": "The accuracy of float16: an element may differ by 2⁻¹¹ of the largest value of the tensor. "
     "A larger difference cannot be explained by float16 storage alone.",
+    "hazard": "Something in a file that will go wrong in a conversion or a runtime, as far as the file tells. "
+    "'quantlab lint' finds hazards without samples; each has an id, for example CHANNEL-SPREAD.",
     "Holm's correction": "Corrects p-values for the number of classes that are tested. "
     "Without it, some classes would appear to lose by chance.",
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "

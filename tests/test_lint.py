@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import h5py
 import junitparser
 import numpy as np
 import pytest
 from command_line import Done, quantlab_in_process
+from onnx import NodeProto
 from onnx_models import node, port, write
 
 from quantlab.demo import MODEL
 from quantlab.lint import HAZARDS, choose_hazards
+from quantlab.lint import lint as examine
 
 
 def product(path: Path, weights: object, opset: int = 17) -> Path:
@@ -27,6 +30,71 @@ def folder(tmp_path: Path) -> Path:
     product(tmp_path / "large.onnx", [[1, 1e5], [1, 1]], opset=11)
     product(tmp_path / "fine.onnx", [[1, 2], [3, 4]])
     return tmp_path
+
+
+def spread_kernel() -> np.ndarray:
+    """Codes of a depthwise kernel, of which one of four channels is coarse."""
+    kernel = np.full((4, 1, 3, 3), 100, np.int8)
+    kernel[2] = 2
+    return kernel
+
+
+X, Y = [port("x", [1, 4, 5, 5])], [port("y", [1, 4, 3, 3])]
+SCALES = {"scale": np.array(0.1, np.float32), "zero": np.array(0, np.int8)}
+DEQUANTIZED = node("DequantizeLinear", ["codes", "scale", "zero"], "kernel")
+NORM = {name: np.ones(4, np.float32) for name in ("gamma", "beta", "mean", "variance")}
+
+PLANTED = {
+    "a converter that cut": (
+        [node("Conv", ["x", "kernel"], "y", group=4)],
+        {"kernel": np.full((4, 1, 3, 3), 65504, np.float16)},
+        ["error F16-OVERFLOW kernel"],
+    ),
+    "a depthwise kernel with one scale": (
+        [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
+        {"codes": spread_kernel(), **SCALES},
+        ["warning PER-TENSOR-DEPTHWISE codes", "note ALREADY-QUANTIZED kernel"],
+    ),
+    "a scale of zero": (
+        [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
+        {"codes": np.full((4, 1, 3, 3), 100, np.int8), "scale": np.array(0, np.float32), "zero": SCALES["zero"]},
+        ["error ZERO-SCALE codes", "note ALREADY-QUANTIZED kernel"],
+    ),
+    "a norm in training": (
+        [node("BatchNormalization", ["x", *NORM], "y", training_mode=1)],
+        NORM,
+        ["error TRAINING-TRUE y"],
+    ),
+    "an epsilon": ([node("BatchNormalization", ["x", *NORM], "y", epsilon=1e-12)], NORM, ["note F16-EPSILON y"]),
+    "an unknown op": ([node("Relux", ["x"], "y")], {}, ["error UNSUPPORTED-OP y"]),
+    "an op of ONNX Runtime": (
+        [node("QuickGelu", ["x"], "y", domain="com.microsoft")],
+        {},
+        ["note UNSUPPORTED-OP y"],
+    ),
+    "random numbers": ([node("RandomNormalLike", ["x"], "y")], {}, ["warning RANDOM-OP y"]),
+    "two softmaxes": (
+        [node("Softmax", ["x"], "one"), node("Softmax", ["one"], "y")],
+        {},
+        ["warning SOFTMAX-TWICE y"],
+    ),
+    "a mask of infinity": (
+        [node("Add", ["x", "mask"], "y")],
+        {"mask": np.array(-np.inf, np.float32)},
+        ["warning NONFINITE-WEIGHT mask"],
+    ),
+    "nothing": ([node("Relu", ["x"], "y")], {}, []),
+}
+"""Nodes and constants of an ONNX file, and its findings."""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "findings"), [pytest.param(*case, id=name) for name, case in PLANTED.items()]
+)
+def test_onnx(nodes: list[NodeProto], constants: dict[str, np.ndarray], findings: list[str], tmp_path: Path) -> None:
+    result = examine([write(tmp_path / "model.onnx", nodes, (X, Y), constants)])
+    assert result.unread == ()
+    assert [f"{found.severity} {found.hazard} {found.where}" for found in result.findings] == findings
 
 
 def lint(folder: Path, *arguments: str) -> Done:
@@ -81,6 +149,17 @@ def test_a_damaged_file_costs_its_own_line(folder: Path) -> None:
     )
 
 
+def test_a_file_that_would_fill_the_memory_is_refused(folder: Path) -> None:
+    with h5py.File(folder / "huge.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
+        file.attrs["keras_version"] = "2.15.0"
+        file.create_dataset("model_weights/d/kernel:0", (200_000, 200_000), "f4", chunks=(1000, 1000))
+    assert lint(folder, "huge.h5").stderr == (
+        "quantlab: 'huge.h5' cannot be read (its weights would take 160,000 MB, which no Keras writes into such a "
+        "file); it may be damaged, so copy or save it again\n"
+    )
+
+
 def test_json(folder: Path) -> None:
     document = json.loads(lint(folder, "broken.onnx", "gone.onnx", "--json").stdout)
     (found,) = document.pop("findings")
@@ -104,6 +183,7 @@ def test_json(folder: Path) -> None:
         "see": hazard.see,
         "remedy": hazard.remedy,
         "docs": "hazards.md#nonfinite-weight",
+        "measured": "",
     }
 
 

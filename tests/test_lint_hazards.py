@@ -183,7 +183,7 @@ CASES: dict[str, tuple[Subject, str, Subject]] = {
     ),
     "DYNAMIC-SHAPE": (
         keras(inputs=(port(shape=(None, None, 3)),)),
-        "its shape (?, ?, 3) has open sizes beside the batch",
+        "its shape (?, ?, 3) has an open size that is not its first",
         keras(inputs=(port(shape=(None, 8, 3)),)),
     ),
     "LAYERNORM-EPSILON": (

@@ -23,7 +23,9 @@ def lint(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="MODEL|ARTIFACT...", help="Models and artifacts of any kind, in any number.", show_default=False
+            metavar="MODEL|ARTIFACT|STUDY...",
+            help="Models, artifacts and studies, in any number.",
+            show_default=False,
         ),
     ] = None,
     *,
@@ -42,8 +44,9 @@ def lint(
     """Find hazards in models and artifacts, without samples.
 
     Reads weights, layers, ops and scales, and runs nothing. Each finding says what will go wrong and where; an error
-    is a wrong result or a file that does not load, a warning a likely loss, and a note a property to know. The exit
-    status is 1 if there is an error, and 2 if a file could not be read.
+    is a wrong result or a file that does not load, a warning a likely loss, and a note a property to know. Of a study,
+    its model and all its artifacts are examined, and findings have what the study measured. The exit status is 1 if
+    there is an error, and 2 if a file could not be read.
     """
     if explain is not None:
         print_result(_explained(explain))
@@ -51,10 +54,9 @@ def lint(
     if not paths:
         raise UsageError("'quantlab lint' needs a model or an artifact; give one or several paths")
     render = rendering_of(format)  # checked first, because this takes no time
-    from quantlab.lint import lint as examine
     from quantlab_reports.hazards import hazard_table, lint_document
 
-    result = examine(paths, select=select or (), ignore=ignore or ())
+    result = _examine(paths, select or (), ignore or ())
     if json:
         print_json(lint_document(result))
     else:
@@ -66,6 +68,22 @@ def lint(
     if result.unread:
         return COULD_NOT_RUN
     return BREAKS if result.counts["error"] else OK
+
+
+def _examine(paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str]) -> "LintResult":
+    """Examine files, and studies with all that they hold, in the order in which they are given."""
+    from quantlab.lint import lint as examine_files
+    from quantlab.types.lint import LintResult
+
+    result = LintResult((), ())
+    for path in paths:
+        if (path / "study.json").is_file():
+            from quantlab.study import lint_study
+
+            result += lint_study(path, select=select, ignore=ignore)
+        else:
+            result += examine_files([path], select=select, ignore=ignore)
+    return result
 
 
 def _write_junit(path: Path, result: "LintResult") -> None:

@@ -1,6 +1,6 @@
 """Finds hazards in models and artifacts, without samples."""
 
-from quantlab.lint.contract import Evidence, Hazard, anchor
+from quantlab.lint.contract import Confirmed, Evidence, Hazard, anchor
 from quantlab.lint.reading import read_subject
 from quantlab.lint.registry import HAZARDS
 from quantlab.lint.run import choose_hazards, examine, examine_file, lint
@@ -8,6 +8,7 @@ from quantlab.lint.subject import Layer, Op, Subject, TensorFacts, WeightFacts
 
 __all__ = [
     "HAZARDS",
+    "Confirmed",
     "Evidence",
     "Hazard",
     "Layer",

@@ -14,7 +14,7 @@ from quantlab.lint.subject import WeightFacts
 from quantlab.processes import Child, ChildDied, ChildStalled, Document, PythonModule, import_path, python_environment
 from quantlab.processes.preload import WORKERS
 
-__all__ = ["ask", "weights_from"]
+__all__ = ["ask", "ask_fork", "weights_from"]
 
 _SECONDS = 300
 """For one model; most of it is reading its weights."""

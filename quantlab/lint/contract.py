@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from quantlab.lint.subject import Kind, Subject
 from quantlab.types.lint import Severity
 
-__all__ = ["ANY", "ARTIFACTS", "GRAPHS", "KERAS", "MODELS", "Evidence", "Hazard", "anchor"]
+__all__ = ["ANY", "ARTIFACTS", "GRAPHS", "KERAS", "MODELS", "Confirmed", "Evidence", "Hazard", "anchor"]
+
+Confirmed = Literal["", "weights in 8 bits", "weights in float16", "times", "float32 check"]
+"""A figure of a study."""
 
 KERAS: tuple[Kind, ...] = ("Keras 3", "Keras 2")
 MODELS: tuple[Kind, ...] = (*KERAS, "SavedModel", "ONNX")
@@ -46,6 +50,10 @@ class Hazard:
     """Kinds of files that it applies to."""
     check: Callable[[Subject], Iterable[Evidence]]
     """Pure function from what was read of a file to the places where the hazard is."""
+    confirmed_by: Confirmed = ""
+    """Which figure of a study shows the hazard; empty if none does."""
+    formats: tuple[str, ...] = ()
+    """Formats whose float32 check shows the hazard of a model."""
 
 
 def anchor(hazard: str) -> str:

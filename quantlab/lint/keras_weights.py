@@ -50,10 +50,31 @@ def _summaries(path: Path, kinds: Mapping[str, str]) -> Iterator[WeightFacts]:
                 while block := packed.read(1 << 20):
                     copy.write(block)
             with h5py.File(copy, "r") as file:
+                _refuse_growth(file, path)
                 yield from _of_archive(file, kinds)
     else:
         with h5py.File(path, "r") as file:
-            yield from _of_h5(file.get("model_weights", file), kinds)
+            _refuse_growth(file, path)
+            yield from _of_h5(_weights_group(file), kinds)
+
+
+def _weights_group(file: Any) -> Any:
+    """The group of a model's weights in its file; a link to another file is not followed."""
+    import h5py
+
+    link = file.get("model_weights", getlink=True)
+    return file["model_weights"] if isinstance(link, h5py.HardLink) else file
+
+
+_MOST_GROWTH = 100
+"""How many times its size a file may unpack to; Keras stores weights without packing them."""
+
+
+def _refuse_growth(file: Any, path: Path) -> None:
+    """Check the sizes that datasets declare, before any is read."""
+    whole = sum(dataset.nbytes for _, dataset in _datasets(file))
+    if whole > _MOST_GROWTH * path.stat().st_size:
+        raise ValueError(f"its weights would take {whole / 1e6:,.0f} MB, which no Keras writes into such a file")
 
 
 def _of_h5(group: Any, kinds: Mapping[str, str]) -> Iterator[WeightFacts]:

@@ -36,7 +36,7 @@ class WeightFacts:
     half_error: float = 0.0
     """Relative RMS error of rounding to float16, without the values beyond its range."""
     quantile: float = 0.0
-    """99.9 % of the values have at most this magnitude; with fewer than 1,000 values, the largest but one has."""
+    """99.9 % of the values that are not negligible have at most this magnitude; of fewer than 1,000, all but one."""
     low: tuple[float, ...] = ()
     """Smallest finite value of each output channel; one entry if the channel is unknown."""
     high: tuple[float, ...] = ()

@@ -97,8 +97,20 @@ def _relative(error: Array, values: Array) -> float:
     return math.sqrt(float(np.square(error).sum()) / whole) if whole else 0.0
 
 
+_NEGLIGIBLE = 1e-3
+"""Share of the quantile below which a value is negligible: those of dead channels would count as values otherwise."""
+
+
 def _quantile(size: Array) -> float:
-    """The magnitude that the largest value in a thousand exceeds, at least one of them; 0 for a single value."""
+    """The magnitude that the largest value in a thousand exceeds, at least one of them; 0 for a single value.
+
+    It is computed twice, the second time without negligible values: most values of a trained kernel may be dead.
+    """
+    first = _largest_but(size)
+    return _largest_but(size[size >= _NEGLIGIBLE * first])
+
+
+def _largest_but(size: Array) -> float:
     if size.size < 2:
         return 0.0
     place = size.size - 1 - max(1, size.size // 1000)

@@ -29,6 +29,8 @@ class Finding:
     """What to do."""
     docs: str
     """Heading of the hazard in the documentation: `hazards.md#f16-overflow`."""
+    measured: str = ""
+    """What a study measured of it, for example the SQNR of the weight; empty without a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class LintResult:
     findings: tuple[Finding, ...]
     """In the order of the files, and errors before warnings before notes."""
     unread: tuple[Unread, ...] = ()
+
+    def __add__(self, other: "LintResult") -> "LintResult":
+        """Both, this one first."""
+        return LintResult((*self.files, *other.files), (*self.findings, *other.findings), (*self.unread, *other.unread))
 
     @property
     def counts(self) -> Mapping[Severity, int]:

@@ -20,11 +20,12 @@ def hazard_table(result: LintResult) -> Table:
         Column("severity", lambda finding: finding.severity, numeric=False),
         Column("where", lambda finding: finding.where or "whole file", numeric=False),
         Column(NOTES, lambda finding: finding.sentence, numeric=False),
+        Column("measured", lambda finding: finding.measured, numeric=False),
     ]
     if len(result.files) > 1:
         columns.insert(0, Column("file", lambda finding: finding.path, numeric=False))
     return table_of(
-        columns,
+        columns if result.findings else [],
         result.findings,
         keys=tuple(Finding.__dataclass_fields__),
         records=[asdict(finding) for finding in result.findings],
@@ -50,7 +51,7 @@ def lint_document(result: LintResult) -> dict[str, Any]:
     | `files` | the paths that were given, in order |
     | `counts` | number of findings of each severity: `error`, `warning`, `note` |
     | `findings` | `hazard` (its id), `severity`, `path`, `where` (layer, tensor or op; empty for the whole file), |
-    | | `sentence`, `see`, `remedy` and `docs` (page and heading) of each |
+    | | `sentence`, `see`, `remedy`, `docs` (page and heading) and `measured` (by a study; else empty) of each |
     | `unread` | `path` and `reason` of each file that could not be read |
     """
     return {

@@ -179,6 +179,8 @@ HAZARDS = (
         remedy="Build the layer with `epsilon=1e-5` or in Keras 3, or ship a layers-model, TFLite or ONNX.",
         kinds=("Keras 2", "SavedModel", "graph-model"),
         check=_layer_norm,
+        confirmed_by="float32 check",
+        formats=("tfjs",),
     ),
     Hazard(
         id="TRAINING-TRUE",

@@ -144,6 +144,7 @@ HAZARDS = (
         remedy="For speed, use int8 activations in TFLite or ONNX (`tflite-int8`, `onnx-int8`).",
         kinds=("graph-model", "layers-model", "TFLite"),
         check=_not_faster,
+        confirmed_by="times",
     ),
     Hazard(
         id="MIXED-PRECISION",

@@ -160,12 +160,14 @@ def _hazard(
         id=name,
         severity="error",
         title=title,
-        happens=f"{happens} In a layers-model this is an error, in a Keras model a warning: it concerns the settings "
-        "`tfjs-layers-*` only.",
+        happens=f"{happens} In a layers-model this is an error. In a Keras model it concerns the settings "
+        "`tfjs-layers-*` only: a warning of Keras 2, and a note of Keras 3, of which tfjs loads no layers-model.",
         see=_SEE if loads else _LOADS,
         remedy=remedy,
         kinds=_KINDS,
         check=_each(told),
+        confirmed_by="float32 check",
+        formats=("tfjs-layers",),
     )
 
 

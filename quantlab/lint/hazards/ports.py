@@ -23,7 +23,7 @@ def _open_sizes(subject: Subject) -> Iterator[Evidence]:
     for port in subject.inputs:
         open_axes = [place for place, size in enumerate(port.shape) if size is None]
         if any(open_axes):  # axis 0 is the batch
-            yield Evidence(port.name, f"its shape {_shown(port)} has open sizes beside the batch")
+            yield Evidence(port.name, f"its shape {_shown(port)} has an open size that is not its first")
         elif subject.kind == "TFLite" and open_axes:
             yield Evidence(port.name, f"its shape {_shown(port)} has an open batch, which LiteRT.js refuses")
 

@@ -168,7 +168,7 @@ def _outliers(subject: Subject) -> Iterator[Evidence]:
         if weight.role not in {"kernel", "depthwise"} or weight.elements < _FEW or not weight.quantile:
             continue
         ratio, step = weight.largest / weight.quantile, _one_step(subject, weight)
-        if ratio <= _FAR or step is None or _live_sqnr(weight, step) >= _GOOD_DB:
+        if ratio <= _FAR or step is None:
             continue
         yield Evidence(
             weight.name,
@@ -177,27 +177,11 @@ def _outliers(subject: Subject) -> Iterator[Evidence]:
         )
 
 
-_GOOD_DB = 30.0
-"""SQNR of a kernel with one scale at which outliers do no harm; normally distributed weights have 41 dB."""
-
-
 def _one_step(subject: Subject, weight: WeightFacts) -> float | None:
     """The step of the one scale in 8 bits that a weight has, or would have in a default setting."""
     if weight.is_float:
         return _step_of_floats(subject, weight)
     return weight.scales[0] if len(weight.scales) == 1 and weight.scales[0] > 0 else None
-
-
-def _live_sqnr(weight: WeightFacts, step: float) -> float:
-    """SQNR in decibels of the channels that are not dead, together, if they are rounded to multiples of a step."""
-    least = _DEAD * max(map(_reach, weight.low, weight.high), default=0.0)
-    live = [
-        rms
-        for low, high, rms in zip(weight.low, weight.high, weight.rms, strict=True)
-        if rms > 0 and _reach(low, high) >= least
-    ]
-    power = sum(rms**2 for rms in live) / len(live) if live else 0.0
-    return 10 * math.log10(power / (step**2 / 12)) if power else math.inf
 
 
 _TFLITE_LEAST = 1024
@@ -241,6 +225,7 @@ HAZARDS = (
         "or 16 bits.",
         kinds=ANY,
         check=_spread,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="OUTLIER",
@@ -253,6 +238,7 @@ HAZARDS = (
         "`quantlab tune` keep the layer in float.",
         kinds=ANY,
         check=_outliers,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="PER-TENSOR-DEPTHWISE",
@@ -264,6 +250,7 @@ HAZARDS = (
         remedy="Convert with one scale for each channel (`tfjs-uint8-per-channel`, `tflite-int8`, `onnx-int8`).",
         kinds=("graph-model", "layers-model", "TFLite", "ONNX"),
         check=_depthwise,
+        confirmed_by="weights in 8 bits",
     ),
     Hazard(
         id="SMALL-TENSORS",
@@ -287,5 +274,6 @@ HAZARDS = (
         remedy="Use a graph-model (`tfjs-uint8`), or let the converter quantize kernels only.",
         kinds=("layers-model",),
         check=_variances,
+        confirmed_by="weights in 8 bits",
     ),
 )

@@ -264,6 +264,8 @@ HAZARDS = (
         remedy="Build the model with `data_format='channels_last'`, and transpose its inputs. Kernels stay the same.",
         kinds=("Keras 3", "Keras 2", "SavedModel", "graph-model"),
         check=_channels_first,
+        confirmed_by="float32 check",
+        formats=("tfjs",),
     ),
     Hazard(
         id="INTERPOLATION",

@@ -104,6 +104,7 @@ HAZARDS = (
         remedy="Leave the float16 settings out, or rescale the layer: divide its weights and multiply its output.",
         kinds=ANY,
         check=_overflow,
+        confirmed_by="weights in float16",
     ),
     Hazard(
         id="F16-UNDERFLOW",
@@ -116,6 +117,7 @@ HAZARDS = (
         "settings out.",
         kinds=ANY,
         check=_underflow,
+        confirmed_by="weights in float16",
     ),
     Hazard(
         id="F16-EPSILON",
@@ -133,8 +135,8 @@ HAZARDS = (
         id="INT64-WRAP",
         severity="warning",
         title="an int64 constant does not fit int32",
-        happens="TensorFlow.js has int32 only, and its converter keeps the lower 32 bits of int64 constants, without a "
-        "message: 2³² + 5 becomes 5.",
+        happens="TensorFlow.js has int32 only, and its converter keeps the lower 32 bits of int64 constants: 2³² + 5 "
+        "becomes 5. It prints that it converts the type, and not that the value changes.",
         see="`quantlab analyze`: the float32 check of the tfjs settings.",
         remedy="Use a smaller constant, for example −1 or 2³¹ − 1 for “to the end”, or ship TFLite or ONNX.",
         kinds=("Keras 3", "Keras 2", "SavedModel"),
