@@ -80,9 +80,9 @@ GLOSSARY: Mapping[str, str] = {
     "A larger difference cannot be explained by float16 storage alone.",
     "Holm's correction": "Corrects p-values for the number of classes that are tested. "
     "Without it, some classes would appear to lose by chance.",
+    "input": "A tensor that a model takes, by its name.",
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "
     "Tables use Tango's method for top-1 and Wilson's for shares; a verdict uses exact bounds, or a bootstrap.",
-    "input": "A tensor that a model takes, by its name.",
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
     "It shows the error of this op without errors of earlier layers; graph-models, TFLite and ONNX files have it, in "
     "Python.",

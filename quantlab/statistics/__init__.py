@@ -114,7 +114,15 @@ from quantlab.statistics.paired import (
     zero_discordance_bound,
 )
 from quantlab.statistics.ranges import InputSums, OutsideSums, extreme_samples, overlap
-from quantlab.statistics.reference import answers_of, chance_check, class_order, held_out_order, target_checks
+from quantlab.statistics.reference import (
+    answers_of,
+    chance_check,
+    class_order,
+    held_out_order,
+    sigmoid_twice,
+    softmax_twice,
+    target_checks,
+)
 from quantlab.statistics.scores import (
     TOP5_FROM_CLASSES,
     CandidateSamples,
@@ -275,7 +283,9 @@ __all__ = [
     "samples_to_decide",
     "scored_samples",
     "share_on_grid",
+    "sigmoid_twice",
     "simultaneous_lower",
+    "softmax_twice",
     "speed",
     "speed_note",
     "split_points",

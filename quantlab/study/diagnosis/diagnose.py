@@ -22,7 +22,7 @@ from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.options import DiagnoseOptions
 from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
-from quantlab.study.diagnosis.words import headline
+from quantlab.study.diagnosis.words import headline, notes_on_output
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.task import scored_output
@@ -144,6 +144,7 @@ class _Diagnosing:
             score=None,
             interval=None,
             headline="",
+            notes=tuple(notes_on_output(as_is, feeding.output)) if isinstance(truth, ClassTruth) else (),
         )
         fed = [] if truth is None and app is None else fed_conventions(feeding, subject.facts)
         if truth is not None:
