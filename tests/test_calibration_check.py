@@ -1,10 +1,13 @@
 """Calibration samples beside scored samples: what is said before anything is converted, and what is left alone."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import quantlab_in_process
+from diagnosed_models import CLEAN, made
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -143,3 +146,34 @@ def test_clipped_values_of_parts_add_up(values, cut):
     assert parts.clipped == whole.clipped == np.count_nonzero(beyond)
     assert whole.clipped_share == np.mean(beyond)
     assert LayerError.of(values, held).clipped_share is None
+
+
+@pytest.mark.starts_children
+def test_a_study_warns_before_it_converts_and_keeps_the_ranges(tmp_path):
+    clean = CLEAN["pixels of 0…255"]
+    model, x, y = made(tmp_path, clean, n=300)
+    np.savez(tmp_path / "test.npz", x=x, y=y)
+    np.savez(tmp_path / "scaled.npz", x=x[:50] / 255)
+    given = ("--data", "test.npz", "--runtimes", "python", "--no-costs", "--out", "study")
+    calibrated = ("--calibration", "scaled.npz", "--settings", "onnx-int8")
+    done = quantlab_in_process("analyze", model, *given, *calibrated, cwd=tmp_path)
+    said = "the calibration covers 0.39 % of the range of the data: the input 'x' is 0…1 in the calibration samples and"
+    lines = done.stderr.splitlines()
+    warned = next(place for place, line in enumerate(lines) if line.startswith(f"warning: {said}"))
+    assert warned < next(place for place, line in enumerate(lines) if "convert onnx-int8: done" in line)
+    assert f"! {said}" in done.stdout + done.stderr
+    ranges = json.loads(quantlab_in_process("show", "calibration", "study", "--json", cwd=tmp_path).stdout)
+    assert [(row["of"], row["channel"]) for row in ranges[:2]] == [("calibration", None), ("scored", None)]
+    assert ranges[0]["maximum"] == pytest.approx(1)
+    assert ranges[0]["outside"] > 0.9
+    layers = json.loads(quantlab_in_process("show", "layers", "study", "--json", cwd=tmp_path).stdout)
+    clipped = {row["op"]: row["clipped"] for row in layers if row["setting"] == "onnx-int8" and row["aligned"]}
+    assert clipped["Reshape"] > 0.9
+
+    again = quantlab_in_process("analyze", model, *given, "--settings", "onnx-dynamic", cwd=tmp_path)
+    assert (again.status, said in again.stdout + again.stderr) == (0, False)
+    shown = quantlab_in_process("show", "calibration", "study", cwd=tmp_path)
+    assert (shown.status, shown.last.partition(", because")[0]) == (
+        2,
+        "quantlab: the study 'study' has no ranges of calibration samples",
+    )
