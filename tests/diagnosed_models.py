@@ -46,8 +46,8 @@ CLEAN = {
 }
 
 
-def made(folder: Path, clean: Clean, n: int = 400) -> tuple[Path, Array, Array]:
-    """A model of two dense layers, its samples (n, *shape) in float32, and its labels (n,)."""
+def made(folder: Path, clean: Clean, *, n: int = 400, twice: bool = False) -> tuple[Path, Array, Array]:
+    """A model of two dense layers, its samples (n, *shape) in float32, and its labels (n,); softmax may come twice."""
     draw = np.random.default_rng(clean.seed)
     size, hidden = int(np.prod(clean.shape)), 32
     middle, half = (clean.low + clean.high) / 2, (clean.high - clean.low) / 2
@@ -66,7 +66,8 @@ def made(folder: Path, clean: Clean, n: int = 400) -> tuple[Path, Array, Array]:
         node("Add", ["product", "bias"], "sum"),
         node("Relu", ["sum"], "relu"),
         node("MatMul", ["relu", "last"], "scores"),
-        node("Identity" if clean.targets else "Softmax", ["scores"], "y"),
+        node("Identity" if clean.targets else "Softmax", ["scores"], "once"),
+        node("Softmax" if twice else "Identity", ["once"], "y"),
     ]
     ports = ([port("x", ["batch", *clean.shape])], [port("y", ["batch", outputs])])
     model = write(folder / "model.onnx", nodes, ports, constants)

@@ -228,3 +228,19 @@ def test_outputs_of_another_model_are_refused(arrays, sentence, tmp_path):
     np.savez(tmp_path / "app.npz", **arrays)
     done = quantlab_in_process("diagnose", model, "--data", "samples.npz", "--app", "app.npz", cwd=tmp_path)
     assert (done.status, done.last) == (2, f"quantlab: {sentence}")
+
+
+def test_a_softmax_of_a_softmax_is_told_and_named_as_no_cause(tmp_path):
+    clean = CLEAN["pixels of 0…1"]
+    model, x, y = made(tmp_path, clean, twice=True)
+    np.savez(tmp_path / "samples.npz", x=x, y=y)
+    done = quantlab_in_process("diagnose", model, "--data", "samples.npz", cwd=tmp_path)
+    assert done.stdout.startswith("No other convention makes more of the samples right beyond chance: ")
+    assert "! every row of the output 'y' is the softmax of probabilities, so softmax was applied twice" in done.stdout
+
+
+def test_whole_numbers_that_one_column_predicts_are_targets(tmp_path):
+    model, x, y = made(tmp_path, CLEAN["a regression"])
+    np.savez(tmp_path / "samples.npz", x=x / 255, y=(10 * y).round().astype(int))
+    diagnosis = diagnose(model, data=str(tmp_path / "samples.npz"))
+    assert (diagnosis.metric, diagnosis.tried[0].name) == ("r2", "x · 255")

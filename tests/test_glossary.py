@@ -10,6 +10,7 @@ from quantlab.cli import run
 from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
 from quantlab_reports import VIEWS
 from quantlab_reports.views import (
+    calibration,
     candidates,
     changes,
     costs,
@@ -25,6 +26,7 @@ from quantlab_reports.views import (
 )
 
 VIEW_COLUMNS = (
+    calibration.CALIBRATION,
     *(candidates.CANDIDATES, changes.CHANGES, costs.COSTS, duplicates.DUPLICATES, layers.LAYERS, ops.OPS),
     *(outputs.OUTPUTS, runtimes.RUNTIMES, samples.SAMPLES, split.SPLIT, weights.WEIGHTS),
 )

@@ -63,8 +63,9 @@ def show(
 
     The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), changes (how many
     samples become worse, and how far), samples (those that change most), outputs (each output and channel), layers,
-    weights, ops, split (which step causes the loss), candidates (what 'quantlab tune' measured) and duplicates (scored
-    samples that are equal or nearly equal).
+    weights, ops, split (which step causes the loss), candidates (what 'quantlab tune' measured), duplicates (scored
+    samples that are equal or nearly equal) and calibration (ranges of the calibration samples beside those of the
+    scored samples).
     """
     from quantlab.store import Store, find_latest
     from quantlab_reports import Selection

@@ -17,9 +17,10 @@ from quantlab.names import study_folder
 from quantlab.processes import describe, python_environment, wait_for_preload
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import refuse_missing, refuse_missing_slices
+from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
+from quantlab.study.calibration_check import check_calibration, told_of_calibration, told_of_recorded, with_recorded
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
 from quantlab.study.inside.comparison import load_loops
@@ -46,7 +47,18 @@ from quantlab.study.warnings import (
     with_straying_tensors,
 )
 from quantlab.study.work import Work, WorkResult
-from quantlab.types import PYTHON, REFERENCE, STRAY_LIMIT, OpenedModel, OutputComparison, SampleSet, Study, Trial
+from quantlab.types import (
+    PYTHON,
+    REFERENCE,
+    STRAY_LIMIT,
+    CalibrationCheck,
+    OpenedModel,
+    OutputComparison,
+    SampleSet,
+    Study,
+    Trial,
+    Variant,
+)
 from quantlab_converters import preloaded
 
 __all__ = ["Analysis", "Scored", "analyze", "load_study", "package_versions"]
@@ -124,10 +136,14 @@ class Analysis:
                 # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
                 context.store.write_tuning(tuned)
         work = self.begin(model, parts.scored, parts.calibration)
+        check = self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
+            check = with_recorded(check, _variants(study), parts.scored)
+            study = replace(study, warnings=(*study.warnings, *told_of_recorded(check)))
+            context.store.write_calibration(check)
             if parts.duplicates is not None:
                 context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
@@ -147,6 +163,17 @@ class Analysis:
         if context.options.download_sizes:
             complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
+
+    def _check_calibration(self, parts: SampleParts) -> CalibrationCheck | None:
+        """Compare the calibration samples with the scored ones, if a setting is calibrated, and tell at once."""
+        settings = [setting for members in self.plan.by_format.values() for setting in members]
+        if parts.calibration is None or not any(setting.calibrated for setting in settings):
+            return None
+        check = check_calibration(parts.calibration, parts.scored)
+        for sentence in told_of_calibration(check):
+            self.context.progress.warn(sentence)
+            self.warnings.append(sentence)
+        return check
 
     def begin(self, model: OpenedModel, samples: SampleSet, calibration: SampleSet | None) -> Work:
         """Decide what is scored on these samples; nothing is run."""
@@ -285,6 +312,11 @@ class Scored:
     study: Study
     outputs: OutputComparison
     """The figures of every output."""
+
+
+def _variants(study: Study) -> list[Variant]:
+    """Each variant of a study once."""
+    return list({trial.setting: trial.variant for trial in study.trials if trial.variant is not None}.values())
 
 
 def package_versions(registries: Registries) -> dict[str, str]:

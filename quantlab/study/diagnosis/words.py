@@ -1,12 +1,17 @@
 """The sentences of a diagnosis: the cause, and the change to make."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from quantlab.names import counted, shortened
+from quantlab.statistics import sigmoid_twice, softmax_twice
 from quantlab.study.diagnosis.probe import LARGEST_P
 from quantlab.types import Diagnosis, Interval, TriedConvention
 
-__all__ = ["headline"]
+__all__ = ["headline", "notes_on_output"]
 
 _NAMED = 3
 """Conventions that are as good as the best which a sentence names at most."""
@@ -22,6 +27,30 @@ def headline(diagnosis: Diagnosis) -> str:
     if diagnosis.metric is not None or not said:
         said.append(_of_labels(diagnosis))
     return ". ".join(said)
+
+
+def notes_on_output(outputs: npt.NDArray[Any], output: str) -> list[str]:
+    """What the values of an output of classes tell about its activation, which changes no top-1; mostly nothing.
+
+    Args:
+        outputs: (n, classes), or (n, 1) or (n,) of a binary classifier: what the model gives for the samples.
+        output: Name of the output.
+    """
+    low, high = (float(value) for value in (outputs.min(initial=np.inf), outputs.max(initial=-np.inf)))
+    if softmax_twice(outputs):
+        twice = (
+            f"every row of the output '{output}' is the softmax of probabilities, so softmax was applied twice: its "
+            f"values lie in {low:.3f}…{high:.3f}. That changes no top-1, but every confidence, and training with it is "
+            f"slow; remove one of the two"
+        )
+        return [twice]
+    if outputs.size == len(outputs) and sigmoid_twice(outputs):
+        twice = (
+            f"the output '{output}' lies in {low:.3f}…{high:.3f}, as sigmoids of probabilities do, so every sample is "
+            f"above 0.5; remove one of two sigmoids, or compare with 0.622"
+        )
+        return [twice]
+    return []
 
 
 def _of_app(diagnosis: Diagnosis) -> str:
