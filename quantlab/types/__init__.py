@@ -35,7 +35,7 @@ from quantlab.types.looks import ChoiceRule, Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
-from quantlab.types.preprocessing import Pipeline, Preprocessing
+from quantlab.types.preprocessing import MelSpectrogram, Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -142,6 +142,7 @@ __all__ = [
     "Machine",
     "Margin",
     "MeasuredError",
+    "MelSpectrogram",
     "Miss",
     "ModelDescription",
     "NonFinite",

@@ -10,7 +10,7 @@ from quantlab.preprocessing.apply import in_colours, tensor_of
 from quantlab.preprocessing.contract import Pixels
 from quantlab.types import Pipeline
 
-__all__ = ["write_vectors"]
+__all__ = ["vector_sizes", "write_vectors"]
 
 
 def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
@@ -20,7 +20,7 @@ def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
     dimension.
     """
     vectors = []
-    for name, size in _sizes(pipeline).items():
+    for name, size in vector_sizes(pipeline).items():
         image = folder / "images" / f"{name}.png"
         drawn = picture(*size)
         _save(image, drawn)
@@ -47,7 +47,7 @@ def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
     (folder / "vectors.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def _sizes(pipeline: Pipeline) -> dict[str, tuple[int, int]]:
+def vector_sizes(pipeline: Pipeline) -> dict[str, tuple[int, int]]:
     """Names and sizes: larger, smaller, wide, tall, and as the input, or only this if nothing is resized."""
     height, width = pipeline.size
     same = {"same": (height, width)}
