@@ -3,8 +3,8 @@
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
-from quantlab.study.model_inputs import model_inputs
 from quantlab.study.hazards import lint_study
+from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting

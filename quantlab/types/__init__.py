@@ -6,8 +6,8 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
-from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.calibration import CalibrationCheck, CalibrationOutliers, InputRange
+from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
