@@ -85,8 +85,8 @@ def test_a_format_is_read_inside(toy_study):
 
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
-# Four views have no rows here: `runtimes` compares two of them, see `test_a_runtime`, `duplicates` and `calibration` are
-# about samples, and `samples` has those whose top-1 changed, of which there are none.
+# Four views have no rows here: `runtimes` compares two of them, see `test_a_runtime`, `duplicates` and `calibration`
+# are about samples, and `samples` has those whose top-1 changed, of which there are none.
 @pytest.mark.parametrize(
     "view", [view for view in VIEWS if view not in {"runtimes", "duplicates", "calibration", "samples"}]
 )
