@@ -16,6 +16,7 @@ from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.init import init
+from quantlab.cli.inspect import inspect
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.recommend import recommend
@@ -62,6 +63,7 @@ for command in (
     analyze,
     tune,
     convert,
+    inspect,
     show,
     sensitivity,
     compare,

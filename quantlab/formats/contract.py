@@ -49,6 +49,9 @@ class PythonExecutor:
     """Function from a job and tensor names to a `TappedExecution` that reads these tensors."""
     list_taps: str | None = None
     """Function from a job to its tensors; None if `Format.taps` lists them without running anything."""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """How programs call an artifact, as they write it → function from a job to its `RawCalls`; empty if no program
+    calls it in Python."""
     stands_in: bool = False
     """Whether it runs the artifact with another library than the one that it is made for, which may read it otherwise.
 

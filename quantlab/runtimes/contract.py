@@ -27,6 +27,8 @@ class Host:
     """Whether a child can keep several variants with taps open at the same time."""
     starts_ahead: bool = True
     """Whether a child may be started while another variant is timed, because it is idle until its first request."""
+    tries: bool = False
+    """Whether a child makes calls that may be wrong (the request `Try`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ FORMAT = Format(
         packages=("onnxruntime",),
         facts={"kernels": "CPUExecutionProvider", "int8_sums": "exact"},
         tap="quantlab.worker.onnx_runtime:tap",
+        raw={"session.run": "quantlab.worker.raw_onnx:raw_calls"},
     ),
     javascript=JavaScriptExecutor(
         label="ONNX Runtime",

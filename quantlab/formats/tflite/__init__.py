@@ -116,6 +116,10 @@ FORMAT = Format(
         packages=("ai-edge-litert",),
         facts={"kernels": "XNNPACK"},
         tap="quantlab.worker.litert:tap",
+        raw={
+            "set_tensor": "quantlab.worker.raw_litert:set_tensor_calls",
+            "signature runner": "quantlab.worker.raw_litert:runner_calls",
+        },
     ),
     javascript=JavaScriptExecutor(label="LiteRT.js", backends=("wasm",), packages=("@litertjs/core",)),
 )
