@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from quantlab.errors import ArtifactError
 from quantlab.foreign import reading
+from quantlab.formats.snippets import Wanted
 from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
 
-__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
+__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later", "snippet"]
 
 
 _Value = TypeVar("_Value")
@@ -108,6 +109,8 @@ class Format:
     """Whether a file or folder has this format, judged by its names and first bytes."""
     served: Callable[[Path], Path] = lambda folder: folder
     """Function from a converter's output folder to the artifact in it."""
+    entry: str = ""
+    """Name of the file that a library opens if the artifact is a folder; empty if it is a file."""
     files: Callable[[Path], list[Path]]
     """Function from the artifact to all files that must be served, sorted by name."""
     weights: Callable[[Path], Iterator[StoredWeight]]
@@ -145,6 +148,8 @@ class Format:
     The copy has the same inputs and outputs in the same places. Returns a note for the row, or None if no copy is
     needed. The field is None if the library opens every artifact.
     """
+    snippets: Mapping[str, Callable[[Wanted], str]] = field(default_factory=dict)
+    """Language → function that writes the code of a right call, to copy."""
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None
     """None if the format runs only in Python."""
@@ -172,6 +177,16 @@ def later(name: str) -> Callable[..., Any]:
         with reading(path, ArtifactError, _REMEDY):
             result = pkgutil.resolve_name(name)(path, *arguments)
         return _guarded(result, path) if isinstance(result, Iterator) else result
+
+    return call
+
+
+def snippet(name: str) -> Callable[[Wanted], str]:
+    """Return a function that imports `module:function` when it is called, and writes code to copy."""
+
+    def call(wanted: Wanted) -> str:
+        text: str = pkgutil.resolve_name(name)(wanted)
+        return text
 
     return call
 

@@ -107,6 +107,8 @@ class ContractSheet:
     """The model or the artifacts, as the user named them."""
     samples: str
     """What was fed, in words."""
+    own_samples: bool
+    """Whether the user gave samples; otherwise random values were fed."""
     artifacts: tuple[SheetArtifact, ...]
     ports: tuple[ContractPort, ...]
     calls: tuple[TriedCall, ...]

@@ -26,12 +26,20 @@ def keras_call(job: Job) -> RawCalls:
 def keras_predict(job: Job) -> RawCalls:
     """Call `model.predict(x)`."""
     keras = _keras(job)
+    last: list[Any] = [None]
 
     def predict(fed: Any) -> Any:
         # The function that Keras keeps of earlier calls has relaxed its shapes by them, and would refuse other calls
-        # than it does in a program of its own.
-        keras.model.predict_function = None
-        return keras.model.predict(fed, verbose=0)
+        # than it does in a program of its own. To make it takes a second, so equal calls share it.
+        import tensorflow as tf
+
+        kind = tf.nest.map_structure(lambda values: (values.shape, values.dtype.name), fed)
+        if kind != last[0]:
+            keras.model.predict_function = None
+        last[0] = None
+        answer = keras.model.predict(fed, verbose=0)
+        last[0] = kind
+        return answer
 
     return _calls(keras, predict)
 

@@ -15,6 +15,7 @@ _SAME = (
     "same answer: within 0.00001 of the largest value of the right call of the same artifact; beside the model, within "
     "0.001"
 )
+_BY_CHANCE = "random values: a wrong layout or order may give the same answer by chance; give --data"
 _MOST_CHARACTERS = 120
 """Of a message in a table; JSON has all that was kept of it."""
 
@@ -85,7 +86,7 @@ def call_table(sheet: ContractSheet) -> Table:
         keys=[field.name for field in fields(TriedCall)],
         records=[plain(row) for row in sheet.calls],
         above=_silent(sheet),
-        below=(_SAME,),
+        below=(_SAME, *([] if sheet.own_samples else [_BY_CHANCE])),
     )
 
 

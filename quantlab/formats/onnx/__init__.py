@@ -1,6 +1,6 @@
 """ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -65,6 +65,11 @@ FORMAT = Format(
     taps=later("quantlab.formats.onnx.tapped:list_taps"),
     write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
+    snippets={
+        "Python": snippet("quantlab.formats.onnx.snippets:python"),
+        "JavaScript": snippet("quantlab.formats.onnx.snippets:javascript"),
+        "Kotlin": snippet("quantlab.formats.onnx.snippets:kotlin"),
+    },
     python=PythonExecutor(
         load="quantlab.worker.onnx_runtime:load",
         library="onnxruntime",

@@ -1,6 +1,6 @@
 """TFLite files: a flatbuffer with graph and weights, which LiteRT runs one sample at a time."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -110,6 +110,11 @@ FORMAT = Format(
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
     write_for_javascript=later("quantlab.formats.tflite.float_ends:write_for_javascript"),
+    snippets={
+        "Python": snippet("quantlab.formats.tflite.snippets:python"),
+        "JavaScript": snippet("quantlab.formats.tflite.snippets:javascript"),
+        "Kotlin": snippet("quantlab.formats.tflite.snippets:kotlin"),
+    },
     python=PythonExecutor(
         load="quantlab.worker.litert:load",
         library="ai_edge_litert.interpreter",

@@ -64,9 +64,11 @@
 /** @typedef {{ request: 'wait', job: Job }} WaitRequest what the job's format needs is loaded, and nothing else */
 /** @typedef {{ request: 'time', job: Job, plan: TimingPlan }} TimeRequest */
 /** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
-/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest} Request */
+/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest | TryRequest} Request */
 
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
+/** @typedef {import('./try.mjs').TryRequest} TryRequest */
+/** @typedef {import('./try.mjs').Tried} Tried */
 /** @typedef {import('./time.mjs').TimingPlan} TimingPlan */
 /** @typedef {import('./time.mjs').Timed} Timed */
 
@@ -75,6 +77,7 @@
  *   | { type: 'progress', done: number, seconds: number, batch: number }
  *   | Tapped
  *   | Timed
+ *   | Tried
  *   | { type: 'done' }
  *   | { type: 'failed', reason: string, missing_op?: string }} Message
  */

@@ -1,7 +1,7 @@
 """`inspect`: a model and its artifacts, what they take and give, and what becomes of calls that are not right."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from quantlab.study.conversions import make_variants
 from quantlab.study.inspection.calls import SubjectCalls, calls_of
 from quantlab.study.inspection.feeding import Fed, Range, formula_of, of_samples, seeded
 from quantlab.study.inspection.options import InspectOptions
+from quantlab.study.inspection.snippets import artifact_snippets, model_snippets
 from quantlab.study.inspection.subjects import Artifact, Subject, artifact_subjects, model_ports, model_subjects
 from quantlab.study.inspection.trying import Caller
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import OpenedModel, Port, SampleSet, Setting, TensorSpec
-from quantlab.types.inspection import ContractPort, ContractSheet, SheetArtifact, TriedCall
+from quantlab.types.inspection import CallSnippet, ContractPort, ContractSheet, SheetArtifact, TriedCall
 
 __all__ = ["inspect"]
 
@@ -108,6 +109,7 @@ class _Sheet:
 
     def of_model(self, text: str, file: ModelFile, given: Mapping[str, Path]) -> ContractSheet:
         asked = self._analyze_options(given)
+        self._settings(file.kind)  # names first, since they cost nothing
         store = Store(self.folder / "study")
         with store.locked(), pool_for(file, store.work, asked, self.registries) as pool:
             context = Context(store, pool, asked, self.progress, file, self.registries)
@@ -121,13 +123,18 @@ class _Sheet:
             ]
             calls = self._call_all(subjects, fed, pool, has_model=True)
             known = [SheetArtifact(name, file.kind, text, file.sha256, ()) for name in ("model", "signature")]
-            return self._sheet(text, fed, subjects, calls, [*known, *map(_described, found), *failed])
+            snippets = [
+                *(() if self.registries.format_of_model(file.kind) else model_snippets(model)),
+                *(one for artifact in found for one in artifact_snippets(artifact)),
+            ]
+            return self._sheet(text, fed, subjects, calls, [*known, *map(_described, found), *failed], snippets)
 
     def of_artifacts(self, text: str, given: Mapping[str, Path]) -> ContractSheet:
         with ChildPool(self.folder, self.options.time_limit, WORKERS_WITHOUT_TENSORFLOW) as pool:
             subjects: list[Subject] = []
             calls: list[SubjectCalls] = []
             rows: list[SheetArtifact] = []
+            snippets: list[CallSnippet] = []
             fed: Fed | None = None
             for name, path in given.items():
                 artifact = self._given_alone(name, path)
@@ -136,9 +143,10 @@ class _Sheet:
                 subjects += own
                 calls += self._call_all(own, fed, pool, has_model=False)
                 rows.append(_described(artifact))
+                snippets += artifact_snippets(artifact)
             if fed is None:
                 raise UsageError("give a model or an artifact to inspect")
-            return self._sheet(text, fed, subjects, calls, rows)
+            return self._sheet(text, fed, subjects, calls, rows, snippets)
 
     def _analyze_options(self, given: Mapping[str, Path]) -> AnalyzeOptions:
         return AnalyzeOptions(
@@ -233,7 +241,7 @@ class _Sheet:
             return
         inputs, outputs = model_ports(model)
         own = {port.name: port.name for port in inputs}
-        artifact = Artifact("model", format_, model.source, inputs, outputs, own)
+        artifact = Artifact("model", format_, model.source, inputs, outputs, own, model.description.path, given=True)
         yield from self._subjects_of(artifact)
 
     def _subjects_of(self, artifact: Artifact) -> Iterator[Subject]:
@@ -262,6 +270,7 @@ class _Sheet:
         subjects: Sequence[Subject],
         calls: Sequence[SubjectCalls],
         artifacts: Sequence[SheetArtifact],
+        snippets: Iterable[CallSnippet],
     ) -> ContractSheet:
         rows: list[TriedCall] = [row for made in calls for row in made.rows]
         places: dict[str, list[str]] = {}
@@ -272,7 +281,9 @@ class _Sheet:
             for artifact in artifacts
             if artifact.failure is not None or artifact.name in places
         ]
-        return ContractSheet(text, fed.words, tuple(known), tuple(_ports(subjects, calls, fed)), tuple(rows))
+        ports = tuple(_ports(subjects, calls, fed))
+        own = self.options.data is not None
+        return ContractSheet(text, fed.words, own, tuple(known), ports, tuple(rows), tuple(snippets))
 
 
 def _served(path: Path, format_: Format) -> Path:
@@ -283,7 +294,12 @@ def _served(path: Path, format_: Format) -> Path:
 def _described(artifact: Artifact) -> SheetArtifact:
     notes = artifact.format.inspect(artifact.path).notes
     return SheetArtifact(
-        artifact.name, artifact.format.name, str(artifact.path), artifact_sha256(artifact.path), (), notes
+        artifact.name,
+        artifact.format.name,
+        str(artifact.path) if artifact.given else "",
+        artifact_sha256(artifact.path),
+        (),
+        notes,
     )
 
 

@@ -25,6 +25,10 @@ class Artifact:
     outputs: tuple[Port, ...]
     own_names: Mapping[str, str]
     """Name of an input in the model → the name under which the artifact's library takes it."""
+    shown: str
+    """The file as code to copy opens it: that of the user, or its name in a folder of `quantlab convert`."""
+    given: bool
+    """Whether the user gave it."""
 
     @classmethod
     def of(cls, name: str, format_: Format, path: Path, variant: Variant | None = None) -> "Artifact":
@@ -37,7 +41,9 @@ class Artifact:
         inputs = _renamed(contents.inputs, variant.inputs if variant else ())
         outputs = _renamed(contents.outputs, variant.outputs if variant else ())
         own = {port.name: file_port.name for port, file_port in zip(inputs, contents.inputs, strict=True)}
-        return cls(name, format_, path, inputs, outputs, own)
+        file = path / format_.entry if path.is_dir() else path
+        made = variant is not None and not variant.given
+        return cls(name, format_, path, inputs, outputs, own, file.name if made else str(file), not made)
 
 
 def _renamed(ports: Sequence[Port], matched: Sequence[Port]) -> tuple[Port, ...]:
