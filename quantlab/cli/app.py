@@ -20,6 +20,7 @@ from quantlab.cli.inspect import inspect
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.recommend import recommend
+from quantlab.cli.reduce import reduce
 from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
@@ -66,6 +67,7 @@ for command in (
     inspect,
     show,
     sensitivity,
+    reduce,
     compare,
     batch,
     recommend,

@@ -1,7 +1,7 @@
 """The contract of a format: everything that quantlab knows about it; tables elsewhere are derived from this."""
 
 import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +11,18 @@ from quantlab.foreign import reading
 from quantlab.formats.snippets import Wanted
 from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.reduction import CutGraph
 
-__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later", "snippet"]
+__all__ = [
+    "Contents",
+    "Format",
+    "JavaScriptExecutor",
+    "PythonExecutor",
+    "files_below",
+    "later",
+    "later_text",
+    "snippet",
+]
 
 
 _Value = TypeVar("_Value")
@@ -141,6 +151,17 @@ class Format:
     and the names of the taps to return. Returns the same as `write_tapped`, whose executor runs it. None if the format
     has `PythonExecutor.isolated`, or does not support it.
     """
+    cut_graph: Callable[[Path], CutGraph] | None = None
+    """The ops of an artifact, and the tensors at which it can be cut; None if artifacts cannot be cut."""
+    write_cut: Callable[[Path, Path, Sequence[str], Sequence[str]], None] | None = None
+    """Writes the part of an artifact that computes some tensors from others, all of them as float32.
+
+    Arguments: the artifact, the file to write, the tensors that the part takes, and those that it gives, in the order
+    of its inputs and outputs. None as `cut_graph`.
+    """
+    reproduce: Callable[[str], str] | None = None
+    """Function from the name of a file to lines of Python that run it on the arrays `inputs` and assign `outputs`; None
+    as `cut_graph`."""
     write_for_javascript: Callable[[Path, Path], str | None] | None = None
     """Writes a copy of an artifact or of its tapped copy that the JavaScript library can open, if it cannot open the
     artifact itself.
@@ -183,12 +204,12 @@ def later(name: str) -> Callable[..., Any]:
 
 def snippet(name: str) -> Callable[[Wanted], str]:
     """Return a function that imports `module:function` when it is called, and writes code to copy."""
+    return lambda wanted: str(pkgutil.resolve_name(name)(wanted))
 
-    def call(wanted: Wanted) -> str:
-        text: str = pkgutil.resolve_name(name)(wanted)
-        return text
 
-    return call
+def later_text(name: str) -> Callable[[str], str]:
+    """The same for a function from a text to a text."""
+    return lambda text: str(pkgutil.resolve_name(name)(text))
 
 
 _REMEDY = "it may be damaged or of another format, so convert the model again"

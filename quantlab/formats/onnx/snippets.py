@@ -5,7 +5,7 @@ import json
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
 from quantlab.types import Port
 
-__all__ = ["javascript", "kotlin", "python"]
+__all__ = ["javascript", "kotlin", "python", "reproduce"]
 
 
 def python(wanted: Wanted) -> str:
@@ -74,3 +74,18 @@ def kotlin(wanted: Wanted) -> str:
         for port in wanted.outputs
     ]
     return "\n".join(lines)
+
+
+def reproduce(file: str) -> str:
+    """Lines of a program that runs a file on the arrays `inputs`, and assigns `outputs`."""
+    return "\n".join(
+        [
+            "import onnxruntime",
+            "",
+            "options = onnxruntime.SessionOptions()",
+            "options.intra_op_num_threads = options.inter_op_num_threads = 1",
+            f'session = onnxruntime.InferenceSession({file!r}, options, providers=["CPUExecutionProvider"])',
+            "feeds = {port.name: values for port, values in zip(session.get_inputs(), inputs, strict=True)}",
+            "outputs = session.run(None, feeds)",
+        ]
+    )

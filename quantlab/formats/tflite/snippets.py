@@ -7,7 +7,7 @@ import numpy as np
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
 from quantlab.types import Port
 
-__all__ = ["javascript", "kotlin", "python"]
+__all__ = ["javascript", "kotlin", "python", "reproduce"]
 
 
 def python(wanted: Wanted) -> str:
@@ -84,3 +84,19 @@ def kotlin(wanted: Wanted) -> str:
         if port.codes is not None
     ]
     return "\n".join(lines)
+
+
+def reproduce(file: str) -> str:
+    """Lines of a program that runs a file on the arrays `inputs`, and assigns `outputs`."""
+    return "\n".join(
+        [
+            "from ai_edge_litert.interpreter import Interpreter",
+            "",
+            f"interpreter = Interpreter(model_path={file!r}, num_threads=1)",
+            "interpreter.allocate_tensors()",
+            "for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):",
+            '    interpreter.set_tensor(detail["index"], values)',
+            "interpreter.invoke()",
+            'outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]',
+        ]
+    )

@@ -13,7 +13,7 @@ from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.inspection.subjects import Subject
 from quantlab.types import Codes, Port, SampleSet, TensorSpec
 
-__all__ = ["Fed", "Range", "decoded", "formula_of", "of_samples", "range_of", "right_inputs", "seeded"]
+__all__ = ["Fed", "Range", "decoded", "encoded", "formula_of", "of_samples", "range_of", "right_inputs", "seeded"]
 
 Array = npt.NDArray[Any]
 
