@@ -27,6 +27,7 @@ from hazards_page import hazards_page
 from preprocessing_page import preprocessing_page
 
 from quantlab import errors
+from quantlab.types.inspection import CallSnippet, ContractPort, ContractSheet, SheetArtifact, TriedCall
 from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
@@ -83,7 +84,19 @@ def json_page() -> str:
     for command, kind in rows.items():
         if kind is not None:
             parts += [f"## `quantlab {command}`", inspect.getdoc(kind) or "", _keys(kind)]
+    for name, kind in _SHEET.items():
+        parts += [f"## `quantlab inspect --json`{name}", inspect.getdoc(kind) or "", _keys(kind)]
     return "\n\n".join(parts)
+
+
+_SHEET: Mapping[str, type] = {
+    "": ContractSheet,
+    ": a row of `artifacts`": SheetArtifact,
+    ": a row of `ports`": ContractPort,
+    ": a row of `calls`": TriedCall,
+    ": a row of `snippets`": CallSnippet,
+}
+"""What a heading ends with → the dataclass of the document, and those of its lists."""
 
 
 def _keys(value: type) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from quantlab.runtimes import requests
+from quantlab.runtimes.calls import Call, FedTensor
 from quantlab.runtimes.exchange import Job, Taps, TensorFile, TimingPlan
 from quantlab.types import Codes, messages
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
@@ -24,6 +25,9 @@ NAMES = {
     TimingPlan: "TimingPlan",
     ExecutorOptions: "ExecutorOptions",
     ExternalFile: "{ path: string, file: string }",
+    Call: "Call",
+    FedTensor: "FedTensor",
+    messages.TriedOutput: "TriedOutput",
     messages.Block: "Block",
     messages.Unread: "{ name: string, reason: string }",
 }
@@ -39,7 +43,7 @@ _FIELD = re.compile(r"(\w+)(\??): (Record<[^>]+>|'[\w-]+'|[^,]+)(?:, |$)")
 def typedefs() -> dict[str, dict[str, str]]:
     """Name of a typedef → property → type; those of messages and requests go by their tag."""
     known: dict[str, dict[str, str]] = {}
-    for path in (JS / name for name in ("run.mjs", "taps.mjs", "time.mjs", "repeat.mjs")):
+    for path in (JS / name for name in ("run.mjs", "taps.mjs", "time.mjs", "repeat.mjs", "try.mjs")):
         text = path.read_text(encoding="utf-8")
         for name, body in _OBJECT.findall(text):
             properties = {prop: kind for kind, prop in _PROPERTY.findall(body)}
@@ -64,6 +68,8 @@ def in_javascript(kind: object) -> set[str]:
     if origin in {types.UnionType, typing.Union}:
         (inner,) = (argument for argument in arguments if argument is not type(None))
         return {f"{name}{rest}" for name in in_javascript(inner) for rest in ("", " | null")}
+    if origin is typing.Literal:
+        return {" | ".join(f"'{argument}'" for argument in arguments)}
     if origin is tuple:
         return {f"{name}[]" for name in in_javascript(arguments[0])}
     if origin is Mapping:
@@ -75,10 +81,10 @@ def in_javascript(kind: object) -> set[str]:
 def crossing() -> dict[str, type]:
     """Name of a typedef → the dataclass that it stands for."""
     plain = {name: kind for kind, name in NAMES.items() if name.isidentifier()}
-    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap)
+    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap, requests.Try)
     said = (
         *(messages.Ready, messages.Progress, messages.Repeated, messages.Timed),
-        *(messages.Tapped, messages.Done, messages.Failed),
+        *(messages.Tapped, messages.Tried, messages.Done, messages.Failed),
     )
     tagged = {f"request: {kind.request}": kind for kind in asked} | {f"type: {kind.type}": kind for kind in said}
     return plain | tagged
@@ -111,9 +117,9 @@ def _plain(kind: str) -> str:
 
 def test_every_request_of_javascript_is_one():
     tags = {name.removeprefix("request: ") for name in typedefs() if name.startswith("request: ")}
-    assert tags == {"run", "wait", "time", "tap"} <= set(requests.REQUESTS)
+    assert tags == {"run", "wait", "time", "tap", "try"} <= set(requests.REQUESTS)
 
 
 def test_every_message_of_javascript_is_one():
     tags = {name.removeprefix("type: ") for name in typedefs() if name.startswith("type: ")}
-    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "done", "failed"} <= set(messages.MESSAGES)
+    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "tried", "done", "failed"} <= set(messages.MESSAGES)

@@ -18,10 +18,12 @@ from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.init import init
 from quantlab.cli.lint import lint
+from quantlab.cli.inspect import inspect
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.preprocessing import preprocessing
 from quantlab.cli.recommend import recommend
+from quantlab.cli.reduce import reduce
 from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
@@ -66,9 +68,11 @@ for command in (
     analyze,
     tune,
     convert,
+    inspect,
     show,
     sensitivity,
     diagnose,
+    reduce,
     compare,
     batch,
     recommend,

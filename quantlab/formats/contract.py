@@ -1,17 +1,28 @@
 """The contract of a format: everything that quantlab knows about it; tables elsewhere are derived from this."""
 
 import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from quantlab.errors import ArtifactError
 from quantlab.foreign import reading
+from quantlab.formats.snippets import Wanted
 from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.reduction import CutGraph
 
-__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
+__all__ = [
+    "Contents",
+    "Format",
+    "JavaScriptExecutor",
+    "PythonExecutor",
+    "files_below",
+    "later",
+    "later_text",
+    "snippet",
+]
 
 
 _Value = TypeVar("_Value")
@@ -49,6 +60,9 @@ class PythonExecutor:
     """Function from a job and tensor names to a `TappedExecution` that reads these tensors."""
     list_taps: str | None = None
     """Function from a job to its tensors; None if `Format.taps` lists them without running anything."""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """How programs call an artifact, as they write it → function from a job to its `RawCalls`; empty if no program
+    calls it in Python."""
     stands_in: bool = False
     """Whether it runs the artifact with another library than the one that it is made for, which may read it otherwise.
 
@@ -107,6 +121,8 @@ class Format:
     """Whether a file or folder has this format, judged by its names and first bytes."""
     served: Callable[[Path], Path] = lambda folder: folder
     """Function from a converter's output folder to the artifact in it."""
+    entry: str = ""
+    """Name of the file that a library opens if the artifact is a folder; empty if it is a file."""
     files: Callable[[Path], list[Path]]
     """Function from the artifact to all files that must be served, sorted by name."""
     weights: Callable[[Path], Iterator[StoredWeight]]
@@ -137,6 +153,17 @@ class Format:
     and the names of the taps to return. Returns the same as `write_tapped`, whose executor runs it. None if the format
     has `PythonExecutor.isolated`, or does not support it.
     """
+    cut_graph: Callable[[Path], CutGraph] | None = None
+    """The ops of an artifact, and the tensors at which it can be cut; None if artifacts cannot be cut."""
+    write_cut: Callable[[Path, Path, Sequence[str], Sequence[str]], None] | None = None
+    """Writes the part of an artifact that computes some tensors from others, all of them as float32.
+
+    Arguments: the artifact, the file to write, the tensors that the part takes, and those that it gives, in the order
+    of its inputs and outputs. None as `cut_graph`.
+    """
+    reproduce: Callable[[str], str] | None = None
+    """Function from the name of a file to lines of Python that run it on the arrays `inputs` and assign `outputs`; None
+    as `cut_graph`."""
     write_for_javascript: Callable[[Path, Path], str | None] | None = None
     """Writes a copy of an artifact or of its tapped copy that the JavaScript library can open, if it cannot open the
     artifact itself.
@@ -144,6 +171,8 @@ class Format:
     The copy has the same inputs and outputs in the same places. Returns a note for the row, or None if no copy is
     needed. The field is None if the library opens every artifact.
     """
+    snippets: Mapping[str, Callable[[Wanted], str]] = field(default_factory=dict)
+    """Language → function that writes the code of a right call, to copy."""
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None
     """None if the format runs only in Python."""
@@ -173,6 +202,16 @@ def later(name: str) -> Callable[..., Any]:
         return _guarded(result, path) if isinstance(result, Iterator) else result
 
     return call
+
+
+def snippet(name: str) -> Callable[[Wanted], str]:
+    """Return a function that imports `module:function` when it is called, and writes code to copy."""
+    return lambda wanted: str(pkgutil.resolve_name(name)(wanted))
+
+
+def later_text(name: str) -> Callable[[str], str]:
+    """The same for a function from a text to a text."""
+    return lambda text: str(pkgutil.resolve_name(name)(text))
 
 
 _REMEDY = "it may be damaged or of another format, so convert the model again"

@@ -80,7 +80,7 @@ def keras_calls(
         values = list(arrays)
         return _run(lambda: named(model.predict(values[0] if len(values) == 1 else values, verbose=0)))
 
-    return KerasCalls(call=run(), predict=predict)
+    return KerasCalls(call=run(), predict=predict, model=model, output_names=output_names)
 
 
 def _own_step(model: Any) -> bool:

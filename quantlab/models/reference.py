@@ -23,6 +23,10 @@ class KerasCalls:
     """`model(x)`."""
     predict: Callable[[Arrays], list[npt.NDArray[Any]] | None]
     """`model.predict(x)`."""
+    model: Any
+    """The Keras model itself."""
+    output_names: Callable[[Any], list[str]]
+    """Function from a result of the model to the signature's names for its flattened tensors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Host:
     """Whether a child may be started while another variant is timed, because it is idle until its first request."""
     shows_inside: bool = True
     """Whether its children can read tensors inside a variant."""
+    tries: bool = False
+    """Whether a child makes calls that may be wrong (the request `Try`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,5 +133,5 @@ def _start(job: Job, pool: ChildPool) -> Child:
     return Child([program, str(BUNDLE)], log=pool.folder / "node.log", environment=_variables(job), own_log=True)
 
 
-HOST = Host(_kind, _start)
+HOST = Host(_kind, _start, tries=True)
 """A Node process: it runs variants in sequence, or reads the tensors of several."""

@@ -5,6 +5,7 @@ unless TF_ENABLE_ONEDNN_OPTS=0 is set.
 """
 
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 
 from quantlab.formats import Format, PythonExecutor
@@ -12,7 +13,7 @@ from quantlab.processes import Child, ChildPool, PythonModule, onednn, python_en
 from quantlab.runtimes.contract import Host
 from quantlab.runtimes.exchange import Job
 
-__all__ = ["HOST", "REFERENCE", "environment", "environment_of", "reference_environment"]
+__all__ = ["HOST", "REFERENCE", "environment", "environment_of", "model_calls", "reference_environment"]
 
 REFERENCE = PythonExecutor(
     load="quantlab.worker.reference:load",
@@ -22,6 +23,17 @@ REFERENCE = PythonExecutor(
     list_taps="quantlab.worker.graph_taps:list_reference_taps",
 )
 """Executor that runs the reference and reads the tensors of its graph."""
+
+
+def model_calls(kind: str) -> PythonExecutor:
+    """The executor that calls a model which TensorFlow opens as programs do.
+
+    >>> list(model_calls("Keras 3").raw), list(model_calls("SavedModel").raw)
+    (['model(x)', 'model.predict(x)', 'signature'], ['signature'])
+    """
+    keras = {"model(x)": "keras_call", "model.predict(x)": "keras_predict"}
+    functions = {**({} if kind == "SavedModel" else keras), "signature": "signature_call"}
+    return replace(REFERENCE, raw={call: f"quantlab.worker.raw_model:{name}" for call, name in functions.items()})
 
 
 def environment(format_: Format) -> dict[str, str]:
@@ -60,5 +72,6 @@ HOST = Host(
     kind=lambda *_: "python",
     start=_start,
     lasting=False,  # imported modules of a user stay in the process
+    tries=True,
 )
 """The Python worker, which also runs the reference."""

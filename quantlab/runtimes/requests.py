@@ -1,7 +1,7 @@
 """Requests to a child: one JSON object per line on its standard input; `request` names the class.
 
-Children of all runtimes understand `Wait`, `Run`, `Time` and `Tap`. The other requests are for the Python worker, which
-has the reference. The answers are in `quantlab.types.messages`.
+Children of all runtimes understand `Wait`, `Run`, `Time` and `Tap`, those of Python and Node.js also `Try`. The other
+requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from quantlab.processes import Document, tagged, untagged
+from quantlab.runtimes.calls import Call
 from quantlab.runtimes.exchange import Job, TimingPlan
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Run",
     "Tap",
     "Time",
+    "Try",
     "Wait",
     "request_document",
     "request_from",
@@ -67,6 +69,20 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """Make calls of the artifact, right or wrong, as a user's own program does; the job has no inputs or outputs.
+
+    Each call is answered by a `Tried`. A library may end the process in one of them.
+    """
+
+    request: ClassVar[str] = "try"
+    job: Job
+    way: str
+    """How the artifact is called: a key of `PythonExecutor.raw`; empty in JavaScript, where there is one way."""
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Open the model named in the job's options, and export the file or folder that converters read."""
 
@@ -98,10 +114,10 @@ class NonFiniteWeights:
     job: Job
 
 
-Request = Run | Wait | Time | Tap | Open | Probe | ListTaps | NonFiniteWeights
+Request = Run | Wait | Time | Tap | Try | Open | Probe | ListTaps | NonFiniteWeights
 
 REQUESTS: Mapping[str, type[Request]] = {
-    kind.request: kind for kind in (Run, Wait, Time, Tap, Open, Probe, ListTaps, NonFiniteWeights)
+    kind.request: kind for kind in (Run, Wait, Time, Tap, Try, Open, Probe, ListTaps, NonFiniteWeights)
 }
 """Every request by its name."""
 

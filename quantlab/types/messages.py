@@ -31,6 +31,8 @@ __all__ = [
     "TapList",
     "Tapped",
     "Timed",
+    "Tried",
+    "TriedOutput",
     "Unread",
     "Waiting",
 ]
@@ -182,6 +184,30 @@ class Tapped:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedOutput:
+    """One output of a call."""
+
+    name: str
+    file: str
+    """Its bytes and nothing else; C order, little-endian."""
+    shape: tuple[int, ...]
+    """The whole shape."""
+    dtype: str
+    """NumPy's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one call."""
+
+    type: ClassVar[str] = "tried"
+    outputs: tuple[TriedOutput, ...]
+    """In the artifact's order; empty if the call was refused."""
+    refused: str | None
+    """What the library said, in one line; None if it answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converting:
     """The converter has started on this scheme."""
 
@@ -230,6 +256,7 @@ Message = (
     | SpoiledWeights
     | TapList
     | Tapped
+    | Tried
     | Converting
     | Converted
     | Done
@@ -249,6 +276,7 @@ MESSAGES: Mapping[str, type[Message]] = {
         SpoiledWeights,
         TapList,
         Tapped,
+        Tried,
         Converting,
         Converted,
         Done,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from quantlab.formats.finite import spoiled_weights
 from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
-from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
+from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Try, Wait, request_from
 from quantlab.types.messages import Opened, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.batches import map_inputs, run_batches, slices
 from quantlab.worker.emit import Emit
@@ -25,6 +25,7 @@ from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Scratch, TappedExecution
 from quantlab.worker.timing import time_variant
+from quantlab.worker.trying import tried_calls
 
 __all__: list[str] = []
 
@@ -47,6 +48,7 @@ class _Worker:
             Time: self._time,
             ListTaps: self._list_taps,
             Tap: self._tap,
+            Try: self._try,
             NonFiniteWeights: self._non_finite_weights,
         }
         handlers[type(request)](request, lambda message: emit_document(tagged(message)))
@@ -79,6 +81,10 @@ class _Worker:
         job = request.job
         batch = [np.array(values) for values in slices(map_inputs(job), job.start, job.stop)]
         time_variant(job, batch, request.plan, emit)
+
+    def _try(self, request: Try, emit: Emit) -> None:
+        for tried in tried_calls(request):
+            emit(tried)
 
     def _list_taps(self, request: ListTaps, emit: Emit) -> None:
         with reading_artifact(request.job):

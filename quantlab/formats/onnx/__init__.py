@@ -1,6 +1,6 @@
 """ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, later_text, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -65,12 +65,21 @@ FORMAT = Format(
     taps=later("quantlab.formats.onnx.tapped:list_taps"),
     write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
+    cut_graph=later("quantlab.formats.onnx.cut:cut_graph"),
+    write_cut=later("quantlab.formats.onnx.cut:write_cut"),
+    reproduce=later_text("quantlab.formats.onnx.snippets:reproduce"),
+    snippets={
+        "Python": snippet("quantlab.formats.onnx.snippets:python"),
+        "JavaScript": snippet("quantlab.formats.onnx.snippets:javascript"),
+        "Kotlin": snippet("quantlab.formats.onnx.snippets:kotlin"),
+    },
     python=PythonExecutor(
         load="quantlab.worker.onnx_runtime:load",
         library="onnxruntime",
         packages=("onnxruntime",),
         facts={"kernels": "CPUExecutionProvider", "int8_sums": "exact"},
         tap="quantlab.worker.onnx_runtime:tap",
+        raw={"session.run": "quantlab.worker.raw_onnx:raw_calls"},
     ),
     javascript=JavaScriptExecutor(
         label="ONNX Runtime",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -59,6 +59,8 @@ FORMAT = Format(
     inspect=later("quantlab.formats.tfjs.artifact:inspect"),
     recognizes=later("quantlab.formats.tfjs.artifact:recognizes"),
     served=later("quantlab.formats.tfjs_manifest:served"),
+    entry="model.json",
+    snippets={"JavaScript": snippet("quantlab.formats.tfjs.snippets:javascript")},
     files=later("quantlab.formats.tfjs_manifest:served_files"),
     decoded_bytes=later("quantlab.formats.tfjs.artifact:decoded_bytes"),
     options=later("quantlab.formats.tfjs_manifest:options"),

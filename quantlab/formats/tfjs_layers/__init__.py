@@ -1,6 +1,6 @@
 """TensorFlow.js layers-models: a `model.json` with a Keras configuration, and shards of weights."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
 from quantlab.types import Setting
 
 __all__ = ["FORMAT"]
@@ -46,6 +46,8 @@ FORMAT = Format(
     inspect=later("quantlab.formats.tfjs_layers.artifact:inspect"),
     recognizes=later("quantlab.formats.tfjs_manifest:recognizes_layers"),
     served=later("quantlab.formats.tfjs_manifest:served"),
+    entry="model.json",
+    snippets={"JavaScript": snippet("quantlab.formats.tfjs_layers.snippets:javascript")},
     files=later("quantlab.formats.tfjs_manifest:served_files"),
     options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs_layers.artifact:list_weights"),

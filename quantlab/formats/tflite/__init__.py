@@ -1,6 +1,6 @@
 """TFLite files: a flatbuffer with graph and weights, which LiteRT runs one sample at a time."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, later_text, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -109,13 +109,25 @@ FORMAT = Format(
     drawn=lambda path: path,
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
+    cut_graph=later("quantlab.formats.tflite.cut:cut_graph"),
+    write_cut=later("quantlab.formats.tflite.cut:write_cut"),
+    reproduce=later_text("quantlab.formats.tflite.snippets:reproduce"),
     write_for_javascript=later("quantlab.formats.tflite.float_ends:write_for_javascript"),
+    snippets={
+        "Python": snippet("quantlab.formats.tflite.snippets:python"),
+        "JavaScript": snippet("quantlab.formats.tflite.snippets:javascript"),
+        "Kotlin": snippet("quantlab.formats.tflite.snippets:kotlin"),
+    },
     python=PythonExecutor(
         load="quantlab.worker.litert:load",
         library="ai_edge_litert.interpreter",
         packages=("ai-edge-litert",),
         facts={"kernels": "XNNPACK"},
         tap="quantlab.worker.litert:tap",
+        raw={
+            "set_tensor": "quantlab.worker.raw_litert:set_tensor_calls",
+            "signature runner": "quantlab.worker.raw_litert:runner_calls",
+        },
     ),
     javascript=JavaScriptExecutor(label="LiteRT.js", backends=("wasm",), packages=("@litertjs/core",)),
 )

@@ -16,6 +16,7 @@ import vm from 'node:vm';
 
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
+import { rawGraphModel, rawLayersModel, rawLiteRt, rawOnnx } from './raw.mjs';
 import { JobError, run } from './run.mjs';
 import { answerForMany } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
@@ -23,6 +24,7 @@ import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
 import { keepErrors, openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
+import { tryCalls } from './try.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
@@ -301,6 +303,14 @@ function listen() {
 
 const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite, onnx: openOnnxFile });
 
+/** @type {Record<string, import('./try.mjs').OpenRaw>} */
+const RAW = Object.freeze({
+  tfjs: async (job, platform) => rawGraphModel(await startTfjs(job.backend), job, platform),
+  'tfjs-layers': async (job, platform) => rawLayersModel(await startLayers(job.backend), job, platform),
+  tflite: async (job, platform) => rawLiteRt(await startLiteRt(job.backend), job, platform),
+  onnx: async (job, platform) => rawOnnx(await loadOnnxRuntime(job.backend), job, platform),
+});
+
 /** @type {(job: Job) => Platform & Hosted} */
 const timingPlatform = ({ format }) => ({ ...nodePlatform(), prepare: PREPARE[format], peakMemory });
 
@@ -322,6 +332,7 @@ async function serve() {
     if (asked.request === 'wait') await load(asked.job);
     else if (asked.request === 'time') await timeVariant(asked, EXECUTORS, timingPlatform(asked.job));
     else if (asked.request === 'tap') await tap(asked);
+    else if (asked.request === 'try') await tryCalls(asked, RAW, nodePlatform());
     else await run(asked.job, EXECUTORS, nodePlatform());
   }
 }

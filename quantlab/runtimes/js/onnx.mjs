@@ -81,11 +81,7 @@ export async function startOnnxRuntime({ ort, provider }) {
  * @returns {Promise<Executor>}
  */
 export async function openOnnx({ ort, provider, environment }, job, platform) {
-  const file = await platform.readArtifact(job.artifact);
-  const options = { ...sessionOptions(provider), externalData: await readExternalData(job, platform) };
-  const session = await ort.InferenceSession.create(file, options).catch((error) => {
-    throw loadFailure(error, file, runtimeName(job, platform));
-  });
+  const session = await loadSession({ ort, provider }, job, platform);
   try {
     checkPorts(session, job);
     const loaded = { ort, session, job, platform };
@@ -100,6 +96,20 @@ export async function openOnnx({ ort, provider, environment }, job, platform) {
     await session.release();
     throw error;
   }
+}
+
+/**
+ * Load a file, for any kind of call.
+ * @param {Pick<OnnxRuntime, 'ort' | 'provider'>} runtime
+ * @param {Job} job
+ * @param {Platform} platform
+ */
+export async function loadSession({ ort, provider }, job, platform) {
+  const file = await platform.readArtifact(job.artifact);
+  const options = { ...sessionOptions(provider), externalData: await readExternalData(job, platform) };
+  return ort.InferenceSession.create(file, options).catch((error) => {
+    throw loadFailure(error, file, runtimeName(job, platform));
+  });
 }
 
 /** @type {(job: Job, platform: Platform) => string} */

@@ -66,10 +66,12 @@ import { runAgain } from './repeat.mjs';
 /** @typedef {{ request: 'wait', job: Job }} WaitRequest what the job's format needs is loaded, and nothing else */
 /** @typedef {{ request: 'time', job: Job, plan: TimingPlan }} TimeRequest */
 /** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
-/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest} Request */
+/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest | TryRequest} Request */
 
 /** @typedef {import('./repeat.mjs').Repeated} Repeated */
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
+/** @typedef {import('./try.mjs').TryRequest} TryRequest */
+/** @typedef {import('./try.mjs').Tried} Tried */
 /** @typedef {import('./time.mjs').TimingPlan} TimingPlan */
 /** @typedef {import('./time.mjs').Timed} Timed */
 
@@ -79,6 +81,7 @@ import { runAgain } from './repeat.mjs';
  *   | Repeated
  *   | Tapped
  *   | Timed
+ *   | Tried
  *   | { type: 'done' }
  *   | { type: 'failed', reason: string, missing_op?: string }} Message
  */

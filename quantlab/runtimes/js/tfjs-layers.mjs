@@ -37,12 +37,7 @@ import {
  * @returns {Promise<Executor>}
  */
 export async function openLayersModel(tf, job, platform) {
-  const files = artifactFiles(job, platform);
-  const document = await readModelDocument(files);
-  refuseOtherFormats(document, files.json);
-  const artifacts = await readModelArtifacts(tf, document, files);
-  await chooseBackend(tf, job.backend);
-  const model = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
+  const model = await loadLayers(tf, job, platform);
   const loaded = { tf, model, running: follow(model.layers), job, platform };
   return {
     backend: job.backend,
@@ -52,6 +47,22 @@ export async function openLayersModel(tf, job, platform) {
     // Not the model's `dispose`, which does not free the weights of a layer that is called twice.
     close: () => model.weights.forEach((weight) => weight.dispose()),
   };
+}
+
+/**
+ * Load a layers-model on the job's backend, for any kind of call.
+ * @param {Tf} tf
+ * @param {Job} job
+ * @param {Platform} platform
+ * @returns {Promise<LayersModel>}
+ */
+export async function loadLayers(tf, job, platform) {
+  const files = artifactFiles(job, platform);
+  const document = await readModelDocument(files);
+  refuseOtherFormats(document, files.json);
+  const artifacts = await readModelArtifacts(tf, document, files);
+  await chooseBackend(tf, job.backend);
+  return tf.loadLayersModel(tf.io.fromMemory(artifacts));
 }
 
 /** @type {(document: ModelJSON, json: string) => void} */

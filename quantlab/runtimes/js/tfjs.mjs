@@ -21,13 +21,7 @@ import { tapper } from './tfjs-taps.mjs';
  * @returns {Promise<Executor>}
  */
 export async function openGraphModel(tf, job, platform) {
-  const files = artifactFiles(job, platform);
-  const document = await readModelDocument(files);
-  refuseOtherFormats(document, files.json);
-  refuseCapturedInputs(document);
-  const artifacts = await readModelArtifacts(tf, document, files);
-  await chooseBackend(tf, job.backend);
-  const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
+  const { model, document } = await loadGraph(tf, job, platform);
   const graph = { tf, model, topology: /** @type {Topology} */ (document.modelTopology), job, platform };
   return {
     backend: job.backend,
@@ -36,6 +30,22 @@ export async function openGraphModel(tf, job, platform) {
     tap: tapper(graph),
     close: () => model.dispose(),
   };
+}
+
+/**
+ * Load a graph-model on the job's backend, for any kind of call.
+ * @param {Tf} tf
+ * @param {Job} job
+ * @param {Platform} platform
+ */
+export async function loadGraph(tf, job, platform) {
+  const files = artifactFiles(job, platform);
+  const document = await readModelDocument(files);
+  refuseOtherFormats(document, files.json);
+  refuseCapturedInputs(document);
+  const artifacts = await readModelArtifacts(tf, document, files);
+  await chooseBackend(tf, job.backend);
+  return { model: await tf.loadGraphModel(tf.io.fromMemory(artifacts)), document };
 }
 
 /** @type {(document: import('./tfjs-artifact.mjs').ModelJSON, json: string) => void} */

@@ -90,7 +90,7 @@ export function keepErrors() {
 }
 
 /** @type {(runtime: LiteRt, file: Uint8Array, name: string) => Promise<CompiledModel>} */
-async function compile({ litert, takeErrors }, file, name) {
+export async function compile({ litert, takeErrors }, file, name) {
   takeErrors();
   try {
     return await litert.loadAndCompile(file, { accelerator: 'wasm' });

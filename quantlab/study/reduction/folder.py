@@ -1,0 +1,134 @@
+"""Writes what was found: the part, its inputs, both outputs, a script that shows the difference, and a text."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.formats import Format
+from quantlab.types import PYTHON
+from quantlab.types.reduction import Reduction
+
+__all__ = ["Evidence", "write_folder"]
+
+Array = npt.NDArray[Any]
+
+ISSUE, SCRIPT, RECORD = "issue.md", "compare.py", "reduction.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What shows the difference."""
+
+    part: Path
+    """The part's file."""
+    format: Format
+    fed: Mapping[str, Array]
+    """Tensor → its values, in the order of the part's inputs."""
+    found: Array
+    """What the part gives."""
+    expected: Array
+    """What the baseline has there."""
+    environment: Mapping[str, str]
+    """Versions and flags of the run."""
+    source_sha256: str
+    """Hash of the artifact that the part was cut from."""
+    ops: tuple[str, ...]
+    """Each op with the tensors that it writes."""
+
+
+def write_folder(target: Path, reduction: Reduction, evidence: Evidence) -> None:
+    """Write the folder completely or not at all."""
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    part = partial / f"part{evidence.part.suffix}"
+    shutil.copyfile(evidence.part, part)
+    for place, values in enumerate(evidence.fed.values()):
+        np.save(partial / f"input-{place}.npy", values)
+    np.save(partial / "output.npy", evidence.found)
+    np.save(partial / "expected.npy", evidence.expected)
+    (partial / SCRIPT).write_text(_script(evidence, part.name, reduction), encoding="utf-8")
+    (partial / ISSUE).write_text(_issue(reduction, evidence, part), encoding="utf-8")
+    (partial / RECORD).write_text(json.dumps(_record(reduction), indent=1) + "\n", encoding="utf-8")
+    partial.rename(target)
+
+
+def _record(reduction: Reduction) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(reduction), "folder": str(reduction.folder)}
+
+
+def _script(evidence: Evidence, part: str, reduction: Reduction) -> str:
+    """A program that runs the part in Python, and compares it with both files."""
+    if evidence.format.reproduce is None:
+        raise ValueError(f"the format '{evidence.format.name}' is cut and has no program that runs a part")
+    names = [f"input-{place}.npy" for place in range(len(evidence.fed))]
+    where = "# this program runs the part in Python, which gives expected.npy"
+    elsewhere = [] if reduction.runtime == PYTHON else [f"# output.npy is of '{reduction.runtime}';", where]
+    return "\n".join(
+        [
+            '"""Runs the part on its inputs, and prints how far its output is from expected.npy and output.npy."""',
+            "",
+            "import numpy as np",
+            "",
+            *elsewhere,
+            f"inputs = [np.load(name) for name in {names!r}]",
+            evidence.format.reproduce(part),
+            'for name in ("expected.npy", "output.npy"):',
+            "    difference = np.abs(outputs[0].astype(np.float64) - np.load(name).astype(np.float64)).max()",
+            '    print(f"largest difference from {name}: {difference:.6g}")',
+            "",
+        ]
+    )
+
+
+def _issue(reduction: Reduction, evidence: Evidence, part: Path) -> str:
+    inputs = "\n".join(
+        f"- `input-{place}.npy`: `{name}` {list(values.shape)} {values.dtype.name}"
+        for place, (name, values) in enumerate(evidence.fed.items())
+    )
+    versions = "\n".join(f"- {name}: {value}" for name, value in sorted(evidence.environment.items()))
+    ops = "\n".join(f"{place}. {op}" for place, op in enumerate(evidence.ops, start=1))
+    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    count = f"{len(reduction.ops)} of {reduction.all_ops} ops"
+    return f"""# `{reduction.output}` differs from {reduction.baseline}
+
+A part of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than {reduction.baseline}.
+
+- Largest difference: {reduction.part_difference:.6g} ({100 * reduction.part_share:.3g} % of the largest expected value)
+- Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}
+- The whole file differs by {100 * reduction.output_share:.3g} % of its largest output for this sample.
+
+## Reproduce
+
+`python {SCRIPT}` runs `{part.name}` on the inputs, and compares the result with both files.
+
+{inputs}
+- `output.npy`: what the part gave in `{reduction.runtime}`
+- `expected.npy`: `{reduction.output}` in {reduction.baseline}
+
+## Ops
+
+{ops}
+
+## Versions
+
+{versions}
+
+## Hashes (SHA-256)
+
+- `{part.name}`: {sha256}
+- the file that it was cut from: {evidence.source_sha256}
+
+Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} parts to find this one. The
+inputs are the baseline's values.
+"""

@@ -1,0 +1,100 @@
+"""Searches the smallest part of a graph that still differs, by bisecting over its ops in execution order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from quantlab.types.reduction import CutGraph
+
+__all__ = ["Found", "GraphPart", "part_of", "smallest_part"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPart:
+    """Some ops of a graph."""
+
+    ops: tuple[int, ...]
+    """Their indices, ascending."""
+    inputs: tuple[str, ...]
+    """Tensors that it takes, in the order in which they are first needed."""
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The smallest part that differs."""
+
+    part: GraphPart
+    share: float
+    tried: int
+    """Number of parts that were measured."""
+
+
+def part_of(graph: CutGraph, known: frozenset[str], *, first: int, output: str) -> GraphPart:
+    """The ops from `first` on that compute a tensor.
+
+    An op before `first` belongs to it if the tensor that it writes is not in `known`, because then nothing else can be
+    fed in its place.
+
+    Args:
+        graph: The graph.
+        known: Tensors whose values can be fed.
+        first: Index of an op.
+        output: A tensor that an op writes.
+    """
+    makers = {name: place for place, op in enumerate(graph.ops) for name in op.writes}
+    waiting, ops, inputs = [output], set[int](), dict[str, None]()
+    while waiting:
+        name = waiting.pop()
+        place = makers.get(name)
+        if place is None or (place < first and name in known and name != output):
+            inputs[name] = None
+        elif place not in ops:
+            ops.add(place)
+            waiting += reversed(graph.ops[place].reads)
+    return GraphPart(tuple(sorted(ops)), tuple(inputs), output)
+
+
+def smallest_part(
+    graph: CutGraph,
+    shares: Mapping[str, float],
+    threshold: float,
+    measure: Callable[[GraphPart], float],
+) -> Found | None:
+    """Find the first tensor that differs by the threshold, and the fewest ops before it that still make it differ.
+
+    The second is bisected, which assumes that a part with more ops differs more. Where that does not hold, a smaller
+    part may exist; what is returned differs in any case, because it was measured.
+
+    Args:
+        graph: The graph.
+        shares: Tensor that can be fed and compared → its difference when the whole graph runs.
+        threshold: Share from which a tensor counts as different.
+        measure: Function from a part, fed with the baseline's values, to the difference of its output.
+
+    Returns:
+        None if no part differs by the threshold.
+    """
+    known = frozenset(shares)
+    ends = [
+        (place, name) for place, op in enumerate(graph.ops) for name in op.writes if shares.get(name, 0.0) >= threshold
+    ]
+    tried = 0
+    for last, output in ends:
+        part = part_of(graph, known, first=0, output=output)
+        share, tried = measure(part), tried + 1
+        if share < threshold:
+            continue  # it differed only in the run of the whole graph, for example because ops were fused otherwise
+        low, high = 0, last
+        while low < high:
+            middle = (low + high + 1) // 2
+            smaller = part_of(graph, known, first=middle, output=output)
+            if smaller.ops == part.ops:
+                low = middle
+                continue
+            found, tried = measure(smaller), tried + 1
+            if found >= threshold:
+                low, part, share = middle, smaller, found
+            else:
+                high = middle - 1
+        return Found(part, share, tried)
+    return None
