@@ -27,7 +27,7 @@ SIGNAL_STEPS: Mapping[str, tuple[str, str]] = {
         "tf.abs(tf.signal.stft(signal, length, step, N)), within the last bits of float32",
     ),
     "mel_weights": (
-        "max(0, min((m − l) / (c − l), (u − m) / (u − c))), m = 1127 ln(1 + f / 700), equal bands of m; 0 for f = 0",
+        "max(0, min((m − l) / (c − l), (u − m) / (u − c))), m = 1127 ln(1 + f / 700), equal bands of m; f = 0 has 0",
         "tf.signal.linear_to_mel_weight_matrix, within the last bits of float32",
     ),
     "log_mel": (
