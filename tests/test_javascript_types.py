@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quantlab.runtimes import requests
-from quantlab.runtimes.exchange import Job, Taps, TensorFile, TimingPlan
+from quantlab.runtimes.exchange import Job, Picture, Taps, TensorFile, TimingPlan
 from quantlab.types import Codes, messages
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
@@ -25,6 +25,7 @@ NAMES = {
     ExecutorOptions: "ExecutorOptions",
     ExternalFile: "{ path: string, file: string }",
     messages.Block: "Block",
+    Picture: "Picture",
     messages.Unread: "{ name: string, reason: string }",
 }
 """What JavaScript calls a dataclass."""
@@ -75,8 +76,16 @@ def in_javascript(kind: object) -> set[str]:
 def crossing() -> dict[str, type]:
     """Name of a typedef → the dataclass that it stands for."""
     plain = {name: kind for kind, name in NAMES.items() if name.isidentifier()}
-    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap)
-    said = (messages.Ready, messages.Progress, messages.Timed, messages.Tapped, messages.Done, messages.Failed)
+    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap, requests.Prepare)
+    said = (
+        messages.Ready,
+        messages.Progress,
+        messages.Timed,
+        messages.Tapped,
+        messages.Prepared,
+        messages.Done,
+        messages.Failed,
+    )
     tagged = {f"request: {kind.request}": kind for kind in asked} | {f"type: {kind.type}": kind for kind in said}
     return plain | tagged
 
@@ -108,9 +117,9 @@ def _plain(kind: str) -> str:
 
 def test_every_request_of_javascript_is_one():
     tags = {name.removeprefix("request: ") for name in typedefs() if name.startswith("request: ")}
-    assert tags == {"run", "wait", "time", "tap"} <= set(requests.REQUESTS)
+    assert tags == {"run", "wait", "time", "tap", "prepare"} <= set(requests.REQUESTS)
 
 
 def test_every_message_of_javascript_is_one():
     tags = {name.removeprefix("type: ") for name in typedefs() if name.startswith("type: ")}
-    assert tags == {"ready", "progress", "timed", "tapped", "done", "failed"} <= set(messages.MESSAGES)
+    assert tags == {"ready", "progress", "timed", "tapped", "prepared", "done", "failed"} <= set(messages.MESSAGES)

@@ -32,6 +32,14 @@ from quantlab.types.looks import ChoiceRule, Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
+from quantlab.types.pipelines import (
+    ComparedPipeline,
+    DecodedKind,
+    PhotoFailure,
+    PipelineComparison,
+    StepName,
+    SwappedStep,
+)
 from quantlab.types.preprocessing import Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
@@ -103,9 +111,11 @@ __all__ = [
     "ClassLoss",
     "ClassOrder",
     "Codes",
+    "ComparedPipeline",
     "ConstantOutput",
     "Cost",
     "Costs",
+    "DecodedKind",
     "Direction",
     "DownloadSize",
     "Duplicate",
@@ -144,7 +154,9 @@ __all__ = [
     "OutputRow",
     "PackedArray",
     "PartSensitivity",
+    "PhotoFailure",
     "Pipeline",
+    "PipelineComparison",
     "Port",
     "Preprocessing",
     "Recommendation",
@@ -163,8 +175,10 @@ __all__ = [
     "SplitRow",
     "Spread",
     "SteadyTimes",
+    "StepName",
     "StoredWeight",
     "Study",
+    "SwappedStep",
     "Tail",
     "TapSpec",
     "TargetCheck",

@@ -22,6 +22,7 @@ __all__ = [
     "Message",
     "Opened",
     "OutputShape",
+    "Prepared",
     "Probed",
     "Progress",
     "Ready",
@@ -178,6 +179,24 @@ class Tapped:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """The pixels that a step of a pipeline gave for a picture, or the reason why it gave none."""
+
+    type: ClassVar[str] = "prepared"
+    place: int
+    """Index of the picture in the request."""
+    step: str
+    offset: int
+    """Byte offset of the pixels in the request's target."""
+    shape: tuple[int, ...]
+    """Height, width and channels; empty if there are none."""
+    dtype: str
+    """`uint8` or `float32`; empty if there are none."""
+    reason: str | None
+    """Why there are none, otherwise None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converting:
     """The converter has started on this scheme."""
 
@@ -225,6 +244,7 @@ Message = (
     | SpoiledWeights
     | TapList
     | Tapped
+    | Prepared
     | Converting
     | Converted
     | Done
@@ -243,6 +263,7 @@ MESSAGES: Mapping[str, type[Message]] = {
         SpoiledWeights,
         TapList,
         Tapped,
+        Prepared,
         Converting,
         Converted,
         Done,
