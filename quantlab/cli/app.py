@@ -18,6 +18,7 @@ from quantlab.cli.glossary import glossary
 from quantlab.cli.init import init
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
+from quantlab.cli.preprocessing import preprocessing
 from quantlab.cli.recommend import recommend
 from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
@@ -70,6 +71,7 @@ for command in (
     report,
     plot,
     export,
+    preprocessing,
     gate,
     plan,
     accept,

@@ -7,7 +7,7 @@ from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.preprocessing.resolve import COLOURS, LAYOUTS, METHODS, declared_values, pipeline_for
 from quantlab.preprocessing.suggest import Suggestion, suggested_mode
-from quantlab.preprocessing.words import described
+from quantlab.preprocessing.words import described, steps_of
 
 __all__ = [
     "ASPECTS",
@@ -34,6 +34,7 @@ __all__ = [
     "pipeline_for",
     "placement",
     "sample_of",
+    "steps_of",
     "suggested_mode",
     "tensor_of",
     "values_of",

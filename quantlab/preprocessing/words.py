@@ -1,9 +1,10 @@
-"""A pipeline in words, for the footer of the table."""
+"""A pipeline in words: for the footer of the table, and step by step."""
 
 from quantlab.preprocessing.geometry import ASPECTS
+from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.types import Pipeline, Preprocessing
 
-__all__ = ["described"]
+__all__ = ["described", "steps_of"]
 
 _STRETCH = next(iter(ASPECTS))
 
@@ -51,3 +52,24 @@ def _values(asked: Preprocessing) -> str:
         return f"0–255 × {asked.scale!r} + {asked.offset!r}"
     sign = "−" if asked.offset < 0 else "+"
     return f"0–255 × {asked.scale!r} {sign} {abs(asked.offset)!r}"
+
+
+def steps_of(pipeline: Pipeline) -> list[str]:
+    """Say each step of a pipeline, in order, with its formula."""
+    method = RESIZERS[pipeline.resizer].methods.get(pipeline.resize)
+    steps = [f"Decode as `{DECODERS[pipeline.decoder].library}`."]
+    if pipeline.colour == "grey":
+        steps.append(f"Grey: `{DECODERS[pipeline.decoder].grey}`.")
+    if pipeline.central_crop < 1:
+        steps.append(f"Keep {pipeline.central_crop!r} of the height and the width, at the centre.")
+    if method is None:
+        steps.append("Refuse pictures of another size.")
+    else:
+        steps.append(f"Resize ({pipeline.aspect}) as `{method.equals}`: {method.formula}.")
+    order = " in the order blue, green, red" if pipeline.colour == "bgr" else ""
+    steps.append(f"Multiply by {_numbers(pipeline.scale)} and add {_numbers(pipeline.offset)}{order}, in float64.")
+    return steps
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(map(repr, values))

@@ -2,6 +2,7 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
+from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
@@ -23,6 +24,7 @@ __all__ = [
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
+    "model_inputs",
     "read_tuning",
     "refuse_setting",
     "replace_artifact",

@@ -195,7 +195,7 @@ function pillowNearest(n, wanted) {
 }
 
 /** @type {(n: number, wanted: number, kernel: Kernel, support: number) => Taps} */
-export function pillowTaps(n, wanted, kernel, support) {
+function pillowTaps(n, wanted, kernel, support) {
   const scale = n / wanted;
   const widened = max(scale, 1);
   const reach = support * widened;
@@ -264,7 +264,7 @@ function tfNearest(n, wanted) {
 }
 
 /** @type {(n: number, wanted: number) => Between} */
-export function tfBetween(n, wanted) {
+function tfBetween(n, wanted) {
   const centres = tfCentres(n, wanted);
   return {
     lower: Int32Array.from(centres, (centre) => clip(floor(centre), 0, n - 1)),
@@ -274,7 +274,7 @@ export function tfBetween(n, wanted) {
 }
 
 /** @type {(n: number, wanted: number) => Taps} */
-export function tfCubicTaps(n, wanted) {
+function tfCubicTaps(n, wanted) {
   const steps = 1024;
   const [places, weights] = [new Int32Array(wanted * 4), new Float64Array(wanted * 4)];
   tfCentres(n, wanted).forEach((centre, x) => {
@@ -296,7 +296,7 @@ export function tfCubicTaps(n, wanted) {
 }
 
 /** @type {(n: number, wanted: number, kernel: Kernel, radius: number, antialias: boolean) => Taps} */
-export function tfSpans(n, wanted, kernel, radius, antialias) {
+function tfSpans(n, wanted, kernel, radius, antialias) {
   const inverse = fround(1 / fround(wanted / n));
   const stretch = antialias ? max(inverse, 1) : 1;
   const reach = fround(radius * stretch);
@@ -337,7 +337,7 @@ function rowsFirst(tapsOf) {
 const OPENCV_BITS = 2048;
 
 /** @type {(n: number, wanted: number) => Taps} */
-export function opencvTaps(n, wanted) {
+function opencvTaps(n, wanted) {
   const [places, weights] = [new Int32Array(wanted * 2), new Float64Array(wanted * 2)];
   for (let x = 0; x < wanted; x += 1) {
     const centre = fround((x + 0.5) * (n / wanted) - 0.5);
@@ -429,8 +429,67 @@ export const RESIZERS = Object.freeze({
   'tfjs-align-corners': tfjs(alignedCorners, (n, wanted) => (x) => alignedCorners(n, wanted)(x) + 0.5),
 });
 
+/** @type {(tapsOf: (n: number, wanted: number) => Taps, unit: number) => (n: number, wanted: number) => Taps} */
+function inUnits(tapsOf, unit) {
+  return (n, wanted) => {
+    const { places, weights, taps } = tapsOf(n, wanted);
+    return { places, weights: weights.map((weight) => weight / unit), taps };
+  };
+}
+
+/** @type {(between: (n: number, wanted: number) => Between) => (n: number, wanted: number) => Taps} */
+function asTaps(between) {
+  return (n, wanted) => {
+    const { lower, upper, share } = between(n, wanted);
+    const pair = (/** @type {number} */ at, /** @type {number} */ first, /** @type {number} */ second) =>
+      (at % 2 === 0 ? first : second);
+    const index = (/** @type {number} */ at) => floor(at / 2);
+    return {
+      places: Int32Array.from({ length: wanted * 2 }, (_, at) => pair(at, lower[index(at)], upper[index(at)])),
+      weights: Float64Array.from({ length: wanted * 2 }, (_, at) => pair(at, 1 - share[index(at)], share[index(at)])),
+      taps: 2,
+    };
+  };
+}
+
+/** @type {(places: (n: number, wanted: number) => Int32Array) => (n: number, wanted: number) => Taps} */
+function asOne(places) {
+  return (n, wanted) => ({ places: places(n, wanted), weights: new Float64Array(wanted).fill(1), taps: 1 });
+}
+
+const PILLOW_WEIGHTS = Object.freeze({
+  bilinear: inUnits((n, wanted) => pillowTaps(n, wanted, triangle, 1), PILLOW_BITS),
+  nearest: asOne(pillowNearest),
+  bicubic: inUnits((n, wanted) => pillowTaps(n, wanted, bicubic, 2), PILLOW_BITS),
+  lanczos: inUnits((n, wanted) => pillowTaps(n, wanted, lanczos3, 3), PILLOW_BITS),
+  area: inUnits((n, wanted) => pillowTaps(n, wanted, box, 0.5), PILLOW_BITS),
+});
+
+/**
+ * Name of a resizer → method → the weights of pixels along one dimension, which add up to one, for products of
+ * matrices. The resizers of TensorFlow.js are its own operations.
+ * @type {Readonly<Record<string, Record<string, (n: number, wanted: number) => Taps>>>}
+ */
+export const WEIGHTS = Object.freeze({
+  pillow: PILLOW_WEIGHTS,
+  'pillow-12': PILLOW_WEIGHTS,
+  torchvision: PILLOW_WEIGHTS,
+  tf: {
+    bilinear: asTaps(tfBetween),
+    nearest: asOne(tfNearest),
+    bicubic: tfCubicTaps,
+    lanczos: (n, wanted) => tfSpans(n, wanted, lanczos3, 3, false),
+  },
+  'tf-antialias': {
+    bilinear: (n, wanted) => tfSpans(n, wanted, (x) => max(fround(1 - x), 0), 1, true),
+    bicubic: (n, wanted) => tfSpans(n, wanted, bicubic32, 2, true),
+    lanczos: (n, wanted) => tfSpans(n, wanted, lanczos3, 3, true),
+  },
+  opencv: { bilinear: inUnits(opencvTaps, OPENCV_BITS), nearest: asOne(cornerNearest) },
+});
+
 /** Name of a decoder → its grey, for values of red, green and blue. */
-const GREYS = Object.freeze({
+export const GREYS = Object.freeze({
   pillow: (/** @type {number} */ r, /** @type {number} */ g, /** @type {number} */ b) =>
     (19595 * r + 38470 * g + 7471 * b + 32768) >> 16,
   opencv: (/** @type {number} */ r, /** @type {number} */ g, /** @type {number} */ b) =>
@@ -485,7 +544,7 @@ export function placement({ aspect, size, shorter_side: side }, height, width) {
 }
 
 /** @type {(image: Image, top: number, left: number, size: number[], fill: number) => Image} */
-export function placed(image, top, left, [height, width], fill) {
+function placed(image, top, left, [height, width], fill) {
   const { channels } = image;
   const data = new (/** @type {new (n: number) => Numbers} */ (image.data.constructor))(height * width * channels);
   data.fill(fill);
