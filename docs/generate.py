@@ -26,6 +26,7 @@ from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
+from quantlab_reports.diagnosed import diagnosis_document
 from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.recommendation import RecommendationRow
@@ -65,6 +66,7 @@ def json_page() -> str:
     parts = ["# The rows as JSON and CSV", intro, after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
+    parts += ["## `quantlab diagnose --json`", after_first_line(diagnosis_document)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
         "recommend --json": RecommendationRow,
         "plan --json": PlanRow,

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from quantlab.models import ModelOptions as ModelOptions
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
+    from quantlab.study import DiagnoseOptions as DiagnoseOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
     from quantlab.study import TuneOptions as TuneOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
+    from quantlab.study import diagnose as diagnose
     from quantlab.study import load_study as load_study
     from quantlab.study import measure_sensitivity as measure_sensitivity
     from quantlab.study import measure_sizes as measure_sizes
     from quantlab.study import read_tuning as read_tuning
     from quantlab.study import tune as tune
     from quantlab.types import Budget as Budget
+    from quantlab.types import Diagnosis as Diagnosis
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
     from quantlab.types import Sensitivity as Sensitivity
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnalyzeOptions": "quantlab.study",
     "Budget": "quantlab.types",
+    "DiagnoseOptions": "quantlab.study",
+    "Diagnosis": "quantlab.types",
     "ModelOptions": "quantlab.models",
     "Preprocessing": "quantlab.types",
     "QuantlabError": "quantlab.errors",
@@ -54,6 +59,7 @@ _HOMES = {
     "Verdict": "quantlab.types",
     "analyze": "quantlab.study",
     "convert": "quantlab.study",
+    "diagnose": "quantlab.study",
     "judge": "quantlab.gate",
     "load_study": "quantlab.study",
     "measure_sensitivity": "quantlab.study",

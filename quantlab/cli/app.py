@@ -11,6 +11,7 @@ from quantlab.cli.check import check
 from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
+from quantlab.cli.diagnose import diagnose
 from quantlab.cli.doctor import doctor
 from quantlab.cli.export import export
 from quantlab.cli.gate import gate
@@ -65,6 +66,7 @@ for command in (
     convert,
     show,
     sensitivity,
+    diagnose,
     compare,
     batch,
     recommend,

@@ -22,6 +22,7 @@ from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
 from quantlab.models.precision import keras2_to_float32, keras3_to_float32, keras_quantization, stored_quantization
 from quantlab.models.reference import Reference
+from quantlab.models.rescaling import rescaling_layers
 from quantlab.models.training import training_layers
 from quantlab.types import ModelDescription, TensorSpec
 
@@ -100,6 +101,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         weights=lambda: _weights(opened),
         keras=calls,
         training_layers=layers,
+        rescaling=rescaling_layers(opened.keras),
     )
 
 

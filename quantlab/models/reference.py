@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from quantlab.types import ModelDescription
-from quantlab.types.reference import TrainingLayer
+from quantlab.types.reference import RescalingLayer, TrainingLayer
 
 __all__ = ["KerasCalls", "Reference"]
 
@@ -45,3 +45,5 @@ class Reference:
     """The Keras model; None for a model of another kind."""
     training_layers: tuple[TrainingLayer, ...] = ()
     """Layers that may answer as in training; see `quantlab.models.training`."""
+    rescaling: tuple[RescalingLayer, ...] = ()
+    """Layers that scale the inputs; see `quantlab.models.rescaling`."""

@@ -1,6 +1,6 @@
 """Preprocessing as data: decoders, resizers and modes by name, each with its formula, and pipelines made of them."""
 
-from quantlab.preprocessing.apply import arranged, decoded, fitted, sample_of, tensor_of, values_of
+from quantlab.preprocessing.apply import arranged, cropped, decoded, fitted, placed, sample_of, tensor_of, values_of
 from quantlab.preprocessing.contract import Decoder, ResizeMethod, Resizer
 from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, placement
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
@@ -26,12 +26,14 @@ __all__ = [
     "Suggestion",
     "arranged",
     "central_box",
+    "cropped",
     "declared_values",
     "decoded",
     "described",
     "fitted",
     "mode_of",
     "pipeline_for",
+    "placed",
     "placement",
     "sample_of",
     "steps_of",

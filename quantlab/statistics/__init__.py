@@ -113,7 +113,7 @@ from quantlab.statistics.paired import (
     worst_samples,
     zero_discordance_bound,
 )
-from quantlab.statistics.reference import answers_of, chance_check, class_order, target_checks
+from quantlab.statistics.reference import answers_of, chance_check, class_order, held_out_order, target_checks
 from quantlab.statistics.scores import (
     TOP5_FROM_CLASSES,
     CandidateSamples,
@@ -233,6 +233,7 @@ __all__ = [
     "fewest_samples",
     "finite_samples",
     "grouped_equivalence",
+    "held_out_order",
     "holm",
     "kl_per_sample",
     "layer_of",

@@ -2,6 +2,7 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
+from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
@@ -15,12 +16,14 @@ __all__ = [
     "CHECKED",
     "UNGUIDED",
     "AnalyzeOptions",
+    "DiagnoseOptions",
     "SensitivityOptions",
     "TuneOptions",
     "Tuned",
     "analyze",
     "convert",
     "copy_artifacts",
+    "diagnose",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",

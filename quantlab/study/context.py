@@ -182,7 +182,9 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     with naming(step):
         said = answer(python.HOST, Open(job), Opened, context.pool, error=ModelError)
     source = Path(said.source).absolute()
-    opened = OpenedModel(said.description, source, said.format, files_sha256(source), said.training_layers)
+    opened = OpenedModel(
+        said.description, source, said.format, files_sha256(source), said.training_layers, said.rescaling
+    )
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened

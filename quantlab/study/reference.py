@@ -17,7 +17,7 @@ from quantlab.study.run import Run, run_kept
 from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec, Variant
 from quantlab.types.messages import Probed
 
-__all__ = ["Probe", "batch_size_for", "batch_size_of", "possible_probe", "probe", "run_reference"]
+__all__ = ["Probe", "batch_size_for", "batch_size_of", "possible_probe", "probe", "reference_run", "run_reference"]
 
 _PROBE_SAMPLES = 64
 
@@ -136,7 +136,13 @@ def run_reference(
     context: Context, model: OpenedModel, samples: SampleSet, outputs: Sequence[TensorSpec]
 ) -> KeptOutputs:
     """The reference's outputs on every sample."""
-    run = Run(
+    with naming("run the reference"):
+        return run_kept(context, reference_run(context, model, outputs), samples)
+
+
+def reference_run(context: Context, model: OpenedModel, outputs: Sequence[TensorSpec]) -> Run:
+    """How the reference is run; `outputs` have the shapes that were observed."""
+    return Run(
         name=REFERENCE,
         runtime=context.registries.python,
         variant=None,
@@ -148,5 +154,3 @@ def run_reference(
         batch_size=batch_size_for(context, model),
         options=model_options(context),
     )
-    with naming("run the reference"):
-        return run_kept(context, run, samples)

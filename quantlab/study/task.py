@@ -13,7 +13,7 @@ from quantlab.samples import check_labels, holds_classes, labels_of, named, read
 from quantlab.statistics import FAMILIES, PAIRED_METRICS, OddSample, PairedMetric, family_of, paired_metric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
-__all__ = ["NO_LOSS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric"]
+__all__ = ["NO_LOSS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "scored_output"]
 
 _TASKS: Mapping[str, Task | None] = {
     "classes": "classification",
@@ -66,7 +66,7 @@ def choose_scoring(
         UsageError: If the output does not exist, or the metric needs labels and there are none.
         SamplesError: If the labels do not fit the output.
     """
-    output = _scored_output(model, asked)
+    output = scored_output(model, asked)
     scoring = _scoring(output, samples, metric, judged_metric(metric, metrics))
     if calibration is not None and calibration.source == samples.source:
         _check_aside(scoring, calibration)
@@ -164,7 +164,12 @@ def _fitting(labels: npt.NDArray[Any], task: Task, metric: str) -> npt.NDArray[A
     return labels
 
 
-def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
+def scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
+    """The output that is scored: the one that is asked for, or the only one.
+
+    Raises:
+        UsageError: If it does not exist, or none is asked for and there are several.
+    """
     by_name = {spec.name: spec for spec in model.outputs}
     if asked is None and len(by_name) == 1:
         return model.outputs[0]

@@ -7,6 +7,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
+from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -46,6 +47,7 @@ from quantlab.types.reference import (
     ChanceCheck,
     ClassOrder,
     ReferenceCheck,
+    RescalingLayer,
     TargetCheck,
     TrainingLayer,
 )
@@ -116,6 +118,7 @@ __all__ = [
     "Cost",
     "Costs",
     "DecodedKind",
+    "Diagnosis",
     "Direction",
     "DownloadSize",
     "Duplicate",
@@ -161,6 +164,8 @@ __all__ = [
     "Preprocessing",
     "Recommendation",
     "ReferenceCheck",
+    "Reproduction",
+    "RescalingLayer",
     "Rounding",
     "SampleNames",
     "SampleSet",
@@ -189,6 +194,7 @@ __all__ = [
     "Trial",
     "TrialEvidence",
     "TrialLayers",
+    "TriedConvention",
     "TunedFormat",
     "TunedKernel",
     "TunedWeights",

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from quantlab.types.layers import TapSpec
 from quantlab.types.model import ModelDescription
-from quantlab.types.reference import TrainingLayer
+from quantlab.types.reference import RescalingLayer, TrainingLayer
 
 __all__ = [
     "MESSAGES",
@@ -95,6 +95,8 @@ class Opened:
     """Format of the source if it is already an artifact, otherwise None."""
     training_layers: tuple[TrainingLayer, ...] = ()
     """Layers that may answer as in training."""
+    rescaling: tuple[RescalingLayer, ...] = ()
+    """Layers that scale the inputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantlab.types.reference import TrainingLayer
+from quantlab.types.reference import RescalingLayer, TrainingLayer
 
 __all__ = ["ModelDescription", "OpenedModel", "TensorSpec"]
 
@@ -56,6 +56,8 @@ class OpenedModel:
     """SHA-256 of all files of the source; empty in records of an older quantlab."""
     training_layers: tuple[TrainingLayer, ...] = ()
     """Layers that may answer as in training, or otherwise in a batch; only calls of the model tell whether they do."""
+    rescaling: tuple[RescalingLayer, ...] = ()
+    """Layers of a Keras model that scale its inputs; empty in records of an older quantlab."""
 
     @property
     def signature(self) -> str:

@@ -9,6 +9,7 @@ __all__ = [
     "ChanceCheck",
     "ClassOrder",
     "ReferenceCheck",
+    "RescalingLayer",
     "TargetCheck",
     "TrainingLayer",
 ]
@@ -31,6 +32,24 @@ class TrainingLayer:
     """What the exported graph does in it: `random` numbers, statistics of the `batch`, changes of `state`.
 
     Empty if nothing of that was found in the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class RescalingLayer:
+    """A layer that scales what the model is fed: it computes scale · x + offset, along the last axis."""
+
+    name: str
+    """Name of the Keras layer."""
+    kind: str
+    """Class of the layer."""
+    scale: tuple[float, ...]
+    """One factor for all channels, or one for each; none is 0."""
+    offset: tuple[float, ...]
+    """The same number of offsets."""
+
+    def suits(self, shape: tuple[int, ...]) -> bool:
+        """Whether samples of this shape have as many channels as the layer has factors."""
+        return len(self.scale) == 1 or shape[-1:] == (len(self.scale),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,15 @@ class _Worker:
 
     def _open(self, request: Open, emit: Emit) -> None:
         reference = open_once(request.job)
-        emit(Opened(reference.description, str(reference.source), reference.format, reference.training_layers))
+        emit(
+            Opened(
+                reference.description,
+                str(reference.source),
+                reference.format,
+                reference.training_layers,
+                reference.rescaling,
+            )
+        )
 
     def _prepare(self, request: Prepare, emit: Emit) -> None:
         emit(Ready("python", {}))

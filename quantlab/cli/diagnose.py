@@ -1,0 +1,84 @@
+"""`quantlab diagnose`: why the float model answers wrongly, before quantization is blamed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.exit_status import OK
+from quantlab.cli.options import (
+    AsJson,
+    Format,
+    ImageOptions,
+    Labels,
+    Model,
+    ModelGroup,
+    Seed,
+    TimeLimit,
+    print_json,
+    rendering_of,
+)
+from quantlab.cli.output import print_result
+from quantlab.cli.spread import spread
+
+__all__ = ["diagnose"]
+
+
+@spread
+def diagnose(
+    model: Model,
+    *,
+    data: Annotated[
+        str, typer.Option(help="Samples: .npz, .npy, a folder of images, or module:function.", show_default=False)
+    ],
+    app: Annotated[
+        Path | None,
+        typer.Option(
+            help="Outputs of an app for the same samples in the same order: a .npz file with an array for each output "
+            "of the model, by its name."
+        ),
+    ] = None,
+    labels: Labels = None,
+    score_output: Annotated[
+        str | None,
+        typer.Option(help="Name of the output to compare. Required if the model has several outputs."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Use at most N samples: a random sample, stratified by label.")
+    ] = 500,
+    seed: Seed = 0,
+    opening: ModelGroup,
+    image: ImageOptions,
+    time_limit: TimeLimit = 600.0,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
+    json: AsJson = False,
+) -> int:
+    """Find out why the float model answers wrongly: whether samples and labels follow another convention.
+
+    From labels and the float model alone, the command tries other scales, colour orders, layouts and orders of classes,
+    and names one only if its gain is beyond chance. With --app, it says which convention reproduces the outputs of an
+    app. It converts nothing and keeps nothing.
+    """
+    from quantlab.cli.progress import shown
+    from quantlab.study import DiagnoseOptions
+    from quantlab.study import diagnose as diagnosed
+    from quantlab_reports.diagnosed import diagnosis_document, diagnosis_text
+
+    render = rendering_of(format)
+    options = DiagnoseOptions(
+        app=app,
+        labels=labels,
+        score_output=score_output,
+        limit=limit,
+        seed=seed,
+        model=opening.options,
+        preprocessing=image.preprocessing(data),
+        time_limit=time_limit,
+    )
+    with shown() as progress:
+        diagnosis = diagnosed(model, data=data, options=options, progress=progress)
+    if json or format == "json":
+        print_json(diagnosis_document(diagnosis))
+    else:
+        print_result(diagnosis_text(diagnosis, render))
+    return OK

@@ -1,0 +1,38 @@
+"""The classes are numbered in another order than the outputs of the model."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from quantlab.conventions.contract import Answers, LabelConvention, LabelFamily
+from quantlab.names import shortened
+from quantlab.statistics import class_order, held_out_order
+
+__all__ = ["CLASS_ORDER"]
+
+_NAME = "class-order"
+_NAMED = 6
+"""Moved classes that a sentence names at most."""
+
+
+def _conventions(answers: Answers) -> Iterator[LabelConvention]:
+    """The order that fits best, if it is far better on samples that it was not fitted to."""
+    inside = (answers.labels >= 0) & (answers.labels < answers.classes)
+    if answers.classes < 2 or not inside.any():
+        return
+    found = class_order(answers.answers[inside], answers.labels[inside], answers.classes)
+    if found is None:
+        return
+    moved = [f"output {output} is label {label}" for output, label in enumerate(found.labels) if output != label]
+    right = np.zeros(len(inside), np.bool_)
+    right[inside] = held_out_order(answers.answers[inside], answers.labels[inside], answers.classes)
+    yield LabelConvention(
+        _NAME,
+        "classes in another order",
+        "the labels number the classes in another order than the outputs of the model",
+        f"number them so that {shortened(moved, most=_NAMED)}",
+        right,
+    )
+
+
+CLASS_ORDER = LabelFamily(_NAME, _conventions)

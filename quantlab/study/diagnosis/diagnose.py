@@ -1,0 +1,156 @@
+"""From a model and samples to a diagnosis: nothing is converted, only the float model runs."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from quantlab.models import identify
+from quantlab.names import counted
+from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL, Registries
+from quantlab.samples import SampleOptions, labels_of, open_samples, refuse_missing
+from quantlab.statistics import looks_like_probabilities
+from quantlab.store import Store
+from quantlab.study.context import Context, naming, open_model, pool_for
+from quantlab.study.diagnosis.feeding import Array, Feeding
+from quantlab.study.diagnosis.options import DiagnoseOptions
+from quantlab.study.diagnosis.probe import fed_conventions, try_conventions
+from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
+from quantlab.study.diagnosis.words import headline
+from quantlab.study.options import AnalyzeOptions
+from quantlab.study.reference import probe, reference_run
+from quantlab.study.task import scored_output
+from quantlab.types import Diagnosis, OpenedModel, SampleSet, TensorSpec
+
+__all__ = ["diagnose"]
+
+_MOST_BYTES = 256 * 2**20
+"""Bytes of samples that are fed at most: each convention feeds them anew."""
+
+_FEWEST = 100
+"""Samples that are taken however large they are."""
+
+
+def diagnose(
+    model: str | Path,
+    *,
+    data: str,
+    options: DiagnoseOptions | None = None,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
+) -> Diagnosis:
+    """Find out whether samples and labels follow another convention than the model.
+
+    Only the float model runs, in Python, on a random subset of the samples, stratified by label. Nothing is kept.
+
+    Args:
+        model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
+        data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        options: Everything else.
+        progress: Receives events; nothing is printed.
+        registries: The known formats, runtimes and converters.
+
+    Raises:
+        QuantlabError: If the model, the data or an option is invalid, or the model cannot be run.
+    """
+    options = options or DiagnoseOptions()
+    asked = AnalyzeOptions(seed=options.seed, model=options.model, time_limit=options.time_limit)
+    file = identify(Path(model), options.model)
+    refuse_missing(data)
+    with tempfile.TemporaryDirectory(prefix="quantlab-diagnose-") as folder:
+        store = Store(Path(folder))
+        with store.locked(), pool_for(file, store.work, asked, registries) as pool:
+            context = Context(store, pool, asked, progress or Silent(), file, registries)
+            return _Diagnosing(context, options, data).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Diagnosing:
+    context: Context
+    options: DiagnoseOptions
+    data: str
+
+    def run(self) -> Diagnosis:
+        context = self.context
+        model = open_model(context)
+        output = scored_output(model.description, self.options.score_output)
+        samples = self._samples(model)
+        outputs = probe(context, model, samples).outputs
+        output = next(spec for spec in outputs if spec.name == output.name)
+        order = np.random.default_rng(self.options.seed).permutation(samples.n).astype(np.int64)
+        feeding = Feeding(context, reference_run(context, model, outputs), samples, output.name, order)
+        with naming("run the model"):
+            as_is = feeding.outputs(None, slice(None))
+            truth = _truth(samples, output, as_is, order)
+            return self._diagnosed(feeding, model, as_is, truth)
+
+    def _samples(self, model: OpenedModel) -> SampleSet:
+        """A random subset of the samples, stratified by label, of bounded size."""
+        options, inputs = self.options, model.description.inputs
+        step = f"read {self.data}"
+        self.context.progress.begin(step)
+        asked = SampleOptions(
+            preprocessing=options.preprocessing,
+            limit=options.limit,
+            seed=options.seed,
+            labels=options.labels,
+            stall_seconds=options.time_limit,
+            loaders=self.context.registries.loaders,
+            warn=self.context.progress.warn,
+        )
+        folder = self.context.store.root / "samples"
+        samples, _ = open_samples(self.data, None, model_inputs=inputs, folder=folder, options=asked, calibrate=0)
+        affordable = max(_FEWEST, int(_MOST_BYTES // max(1.0, _sample_bytes(samples))))
+        if samples.n > affordable:
+            asked = replace(asked, limit=affordable)
+            samples, _ = open_samples(self.data, None, model_inputs=inputs, folder=folder, options=asked, calibrate=0)
+        self.context.progress.end(step, "done")
+        return samples
+
+    def _diagnosed(self, feeding: Feeding, model: OpenedModel, as_is: Array, truth: Truth | None) -> Diagnosis:
+        samples = feeding.samples
+        diagnosis = Diagnosis(
+            model=model.description.path,
+            data=self.data,
+            output=feeding.output,
+            n=samples.n,
+            available=samples.available,
+            drawn=samples.drawn,
+            metric=None if truth is None else truth.metric,
+            score=None,
+            interval=None,
+            headline="",
+        )
+        if truth is not None:
+            fed = fed_conventions(feeding, [*feeding.facts(model.rescaling)])
+            step = f"try {counted(len(fed), 'convention')}"
+            self.context.progress.begin(step, len(fed))
+            score, interval = truth.score(truth.losses(as_is, slice(None)))
+            tried = try_conventions(feeding, truth, as_is, fed, lambda done: self.context.progress.advance(step, done))
+            self.context.progress.end(step, "done")
+            diagnosis = replace(diagnosis, score=score, interval=interval, tried=tried)
+        return replace(diagnosis, headline=headline(diagnosis))
+
+
+def _sample_bytes(samples: SampleSet) -> float:
+    return sum(samples.input_file(spec.name).stat().st_size for spec in samples.inputs) / max(1, samples.n)
+
+
+def _truth(samples: SampleSet, output: TensorSpec, as_is: Array, order: Array) -> Truth | None:
+    """What the output is compared with, in the order of the samples; None without labels that it can be compared with.
+
+    Labels are not checked against the number of classes: labels that are one too high are what is looked for.
+    """
+    labels = labels_of(samples)
+    if labels is None or labels.dtype.hasobject or output.dtype[:5] != "float":
+        return None
+    labels = np.asarray(labels)[order]
+    width = int(np.prod(as_is.shape[1:], dtype=np.int64))
+    if labels.dtype.kind in "iu" and labels.ndim == 1 and (as_is.ndim == 2 or width == 1) and width > 0:
+        probabilities = as_is.ndim == 2 and looks_like_probabilities(as_is)
+        return ClassTruth(labels.astype(np.int64), probabilities)
+    if labels.dtype.kind == "f" and int(np.prod(labels.shape[1:], dtype=np.int64)) == width:
+        return TargetTruth(labels.astype(np.float64).reshape(as_is.shape))
+    return None

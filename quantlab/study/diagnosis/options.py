@@ -1,0 +1,30 @@
+"""The options of a diagnosis."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quantlab.models import ModelOptions
+from quantlab.types import Preprocessing
+
+__all__ = ["DiagnoseOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnoseOptions:
+    """All options of `diagnose` except the model and the data."""
+
+    app: Path | None = None
+    """Outputs of an app for the same samples in the same order: a `.npz` file with an array for each output."""
+    labels: str | None = None
+    """A file of labels, for data that contain none."""
+    score_output: str | None = None
+    """Name of the output that is compared; required if the model has several outputs."""
+    limit: int = 500
+    """Maximum number of samples; fewer are taken if they are large."""
+    seed: int = 0
+    """Seed for all random sampling."""
+    model: ModelOptions = field(default_factory=ModelOptions)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    """How image files become samples."""
+    time_limit: float = 600.0
+    """Seconds after which a child that reports nothing is stopped."""
