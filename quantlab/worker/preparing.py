@@ -119,7 +119,8 @@ def decode_opencv(content: bytes, grey: bool) -> Array:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), code) if content else None
     if pixels is None:
         raise ValueError("OpenCV gives None for this file")
-    return pixels[..., None] if grey else pixels[..., ::-1]
+    decoded: Array = pixels[..., None] if grey else pixels[..., ::-1]
+    return decoded
 
 
 def resize_tensorflow(pixels: Array, size: tuple[int, int]) -> Array:

@@ -49,11 +49,12 @@ const drawImage = (quality) => ({ height, width, values }, newHeight, newWidth) 
   const channels = values.length / (height * width);
   const from = canvas(height, width);
   const picture = from.createImageData(width, height);
-  for (let i = 0; i < height * width; i += 1) {
-    for (let channel = 0; channel < 3; channel += 1) {
-      picture.data[4 * i + channel] = values[channels * i + (channels === 1 ? 0 : channel)];
-    }
-    picture.data[4 * i + 3] = 255;
+  const [green, blue] = channels === 1 ? [0, 0] : [1, 2];
+  for (let from = 0, to = 0; from < values.length; from += channels) {
+    picture.data[to++] = values[from];
+    picture.data[to++] = values[from + green];
+    picture.data[to++] = values[from + blue];
+    picture.data[to++] = 255;
   }
   from.putImageData(picture, 0, 0);
   const to = canvas(newHeight, newWidth);

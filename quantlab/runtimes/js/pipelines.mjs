@@ -119,12 +119,16 @@ function named(steps, step, { host }) {
  * @returns {Pixels}
  */
 export function withoutAlpha(rgba, height, width, grey) {
-  const count = height * width;
-  const values = new Uint8Array(count * (grey ? 1 : 3));
-  for (let i = 0; i < count; i += 1) {
-    const [red, green, blue] = [rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2]];
-    if (grey) values[i] = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
-    else values.set([red, green, blue], 3 * i);
+  const values = new Uint8Array(height * width * (grey ? 1 : 3));
+  // Without an array for each pixel, which would take ten times as long.
+  for (let from = 0, to = 0; from < 4 * height * width; from += 4) {
+    if (grey) {
+      values[to++] = Math.round(0.299 * rgba[from] + 0.587 * rgba[from + 1] + 0.114 * rgba[from + 2]);
+    } else {
+      values[to++] = rgba[from];
+      values[to++] = rgba[from + 1];
+      values[to++] = rgba[from + 2];
+    }
   }
   return { height, width, values };
 }
