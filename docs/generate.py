@@ -27,6 +27,7 @@ from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
 from quantlab_reports.diagnosed import diagnosis_document
+from quantlab_reports.pipelines import pipelines_document
 from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.recommendation import RecommendationRow
@@ -67,6 +68,7 @@ def json_page() -> str:
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
     parts += ["## `quantlab diagnose --json`", after_first_line(diagnosis_document)]
+    parts += ["## `quantlab diagnose --pipelines --json`", after_first_line(pipelines_document)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
         "recommend --json": RecommendationRow,
         "plan --json": PlanRow,

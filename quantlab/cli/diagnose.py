@@ -1,5 +1,6 @@
 """`quantlab diagnose`: why the float model answers wrongly, before quantization is blamed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from quantlab.cli.options import (
 )
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
+from quantlab.errors import UsageError
 
 __all__ = ["diagnose"]
 
@@ -36,6 +38,14 @@ def diagnose(
         typer.Option(
             help="Outputs of an app for the same samples in the same order: a .npz file with an array for each output "
             "of the model, by its name."
+        ),
+    ] = None,
+    pipelines: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare the declared preprocessing with how apps turn the same photos into samples: names and globs, "
+            "separated by commas, or 'all'. A colon adds a mode or the other order of colours: tf:unit, opencv:bgr.",
+            show_default=False,
         ),
     ] = None,
     labels: Labels = None,
@@ -57,14 +67,33 @@ def diagnose(
 
     From labels and the float model alone, the command tries other scales, colour orders, layouts and orders of classes,
     and names one only if its gain is beyond chance. With --app, it says which convention reproduces the outputs of an
-    app. It converts nothing and keeps nothing.
+    app. With --pipelines, it turns the photos of a folder into samples as apps do in Python, Node.js and a browser, and
+    says how far these are from the declared ones, by which step, and what that does to the model's answers. It converts
+    nothing and keeps nothing.
     """
     from quantlab.cli.progress import shown
-    from quantlab.study import DiagnoseOptions
+    from quantlab.study import DiagnoseOptions, PipelineOptions, compare_pipelines
     from quantlab.study import diagnose as diagnosed
     from quantlab_reports.diagnosed import diagnosis_document, diagnosis_text
+    from quantlab_reports.pipelines import pipelines_document, pipelines_text
 
     render = rendering_of(format)
+    as_json = json or format == "json"
+    if pipelines is not None:
+        _refuse_with_pipelines({"--app": app, "--labels": labels})
+        compared = PipelineOptions(
+            score_output=score_output,
+            limit=limit,
+            seed=seed,
+            model=opening.options,
+            preprocessing=image.preprocessing(data),
+            time_limit=time_limit,
+        )
+        names = pipelines.split(",")
+        with shown() as progress:
+            found = compare_pipelines(model, data=data, pipelines=names, options=compared, progress=progress)
+        print_json(pipelines_document(found)) if as_json else print_result(pipelines_text(found, render))
+        return OK
     options = DiagnoseOptions(
         app=app,
         labels=labels,
@@ -77,8 +106,14 @@ def diagnose(
     )
     with shown() as progress:
         diagnosis = diagnosed(model, data=data, options=options, progress=progress)
-    if json or format == "json":
+    if as_json:
         print_json(diagnosis_document(diagnosis))
     else:
         print_result(diagnosis_text(diagnosis, render))
     return OK
+
+
+def _refuse_with_pipelines(given: Mapping[str, object]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"--pipelines compares photos, whose labels are their folders; leave {option} out")

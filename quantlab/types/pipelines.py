@@ -116,5 +116,7 @@ class PipelineComparison:
     """What the decoders make of each kind of file."""
     refused: tuple[PhotoFailure, ...]
     """Photos that the declared pipeline does not turn into a tensor."""
+    headline: str = ""
+    """What was found, in one sentence or two."""
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Where pipelines ran → versions that pixels depend on."""

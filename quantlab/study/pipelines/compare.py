@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from quantlab.models import identify
@@ -22,6 +22,7 @@ from quantlab.study.pipelines.photos import Photos, kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import Array, KindSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import Swap, swaps_of
+from quantlab.study.pipelines.words import pipelines_headline
 from quantlab.types import PhotoFailure, Pipeline, PipelineComparison
 
 __all__ = ["compare_pipelines"]
@@ -155,7 +156,7 @@ class _Comparing:
     def result(self, photos: Photos, data: str, chosen: Sequence[ChosenPipeline], declared: str) -> PipelineComparison:
         """All figures."""
         answering = self.answering
-        return PipelineComparison(
+        comparison = PipelineComparison(
             model=str(self.context.file.path),
             data=data,
             output=answering.output,
@@ -169,6 +170,7 @@ class _Comparing:
             refused=tuple(self.refused),
             environments=self.steps.run.environments,
         )
+        return replace(comparison, headline=pipelines_headline(comparison))
 
 
 def _values(declared: Pipeline, image: Result) -> Array | None:
