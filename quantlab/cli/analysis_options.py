@@ -92,6 +92,14 @@ class AnalysisGroup:
             "Repeatable.",
         ),
     ] = None
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            help="How the app makes samples of photos, such as tfjs-default or canvas: variants are fed these samples, "
+            "so that the loss includes the app's preprocessing. See 'quantlab diagnose --pipelines'.",
+            show_default=False,
+        ),
+    ] = None
     fallback: Annotated[
         bool,
         typer.Option(

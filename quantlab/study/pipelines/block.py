@@ -64,6 +64,12 @@ class BlockSteps:
             results |= self._run(steps, pictures)
         return results
 
+    def own(self, app: AppPipeline, paths: Sequence[Path]) -> list[Result]:
+        """What one pipeline makes of photos: pixels of the size of the model's input."""
+        pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
+        decoded_by = self._run([app.decoder], pictures)[app.decoder.name]
+        return self._resized([app.resizer], decoded_by)[app.resizer.name]
+
     def resize(self, decoded_by: dict[str, list[Result]]) -> dict[tuple[str, str], list[Result]]:
         """Names of a decoder and a resizer → a result for each photo: pixels of the size of the model's input."""
         pairs = {pair for app in self.apps if self.reason(app) is None for pair in pairs_of(app)}
