@@ -5,6 +5,7 @@
 | `cli.md` | the commands' functions in `quantlab/cli/app.py`: docstrings, options, help texts (`cli_page.py`) |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields (`api_page.py`) |
 | `settings.md` | `SETTINGS`, `RUNTIMES`, `FORMATS`, `TARGETS` and `PAIRED_METRICS` (`blocks.py`) |
+| `preprocessing.md` | the registries of `quantlab.preprocessing` and its exporters (`preprocessing_page.py`) |
 | `json.md` | docstrings of `trial_records`, `verdict_document` and `attestation`, and fields of the rows of `VIEWS` |
 | `errors.md` | the docstrings of `quantlab.errors` |
 
@@ -21,6 +22,7 @@ from blocks import BLOCKS, with_blocks
 from cli_page import cli_page
 from docstrings import after_first_line, cell, class_body, documented, first_line, one_line
 from glossary_page import glossary_page
+from preprocessing_page import preprocessing_page
 
 from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
@@ -99,6 +101,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "glossary.md": glossary_page,
     "json.md": json_page,
+    "preprocessing.md": preprocessing_page,
     "settings.md": settings_page,
 }
 """Every generated page, and what makes its text."""

@@ -17,6 +17,8 @@ def main():
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         for name, method in METHODS.items():
             vectors[f"{name}-{place}"] = cv2.resize(image, (width, height), interpolation=method)
+    colours = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    vectors["grey"] = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
     np.savez_compressed(FIXTURES / "opencv-resize.npz", **vectors)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantlab.preprocessing import RESIZERS, tensor_of
+from quantlab.preprocessing import DECODERS, RESIZERS, in_colours, tensor_of
 from quantlab.runtimes.node import find_node
 from quantlab.types import Pipeline
 
@@ -69,6 +69,10 @@ CASES = {
     "pad, wide": (pixels((30, 91)), changed(aspect="pad", pad_value=114.0)),
     "pad, tall": (pixels((91, 30)), changed(aspect="pad", resizer="tf", pad_value=7.0)),
     "central crop": (pixels((91, 30)), changed(central_crop=0.875, resizer="tfjs")),
+    **{
+        f"grey of {name}": (pixels((60, 50)), changed(colour="grey", decoder=name, resize="none", size=(60, 50)))
+        for name in DECODERS
+    },
     "no resize": (pixels((24, 31)), changed(resize="none")),
     "integers": (pixels((24, 31)), changed(scale=(1.0,), offset=(-128.0,), dtype="int8")),
 }
@@ -100,7 +104,7 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_equals_python(case, made):
     image, pipeline = CASES[case]
-    expected = tensor_of(pipeline, image)
+    expected = tensor_of(pipeline, in_colours(pipeline, image) if image.shape[2] == 3 else image)
     dtype = np.dtype(pipeline.dtype)
     tensor = np.frombuffer(base64.b64decode(made[case]["data"]), dtype).reshape(made[case]["shape"])
     assert tensor.shape == expected.shape

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image, __version__
 
 from quantlab.preprocessing import RESIZERS
+from quantlab.runtimes.node import find_node
 
 FIXTURES = Path(__file__).parent / "fixtures"
+JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js"
 SIZES = [((37, 53), (24, 31)), ((20, 30), (40, 60)), ((100, 80), (50, 40)), ((7, 9), (33, 20)), ((90, 31), (7, 30))]
 PIL_NAMES = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS", "area": "BOX"}
 INSTALLED = "pillow" if int(__version__.partition(".")[0]) >= 13 else "pillow-12"
@@ -95,6 +97,44 @@ def test_opencv(method):
         for place, (size, wanted) in enumerate(SIZES):
             expected = kept[f"{method}-{place}"]
             np.testing.assert_array_equal(RESIZERS["opencv"].resize(pixels(size), wanted, method), expected)
+
+
+_TFJS = """
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import fs from 'node:fs';
+await tf.setBackend('cpu');
+const flags = { tfjs: [false, false], 'tfjs-half-pixel': [false, true], 'tfjs-align-corners': [true, false] };
+const made = JSON.parse(fs.readFileSync(0, 'utf8')).map(({ name, method, pixels, wanted }) => {
+  const operation = method === 'nearest' ? tf.image.resizeNearestNeighbor : tf.image.resizeBilinear;
+  return Array.from(operation(tf.tensor3d(pixels, undefined, 'float32'), wanted, ...flags[name]).dataSync());
+});
+console.log(JSON.stringify(made));
+"""
+
+
+@pytest.mark.starts_children
+def test_tfjs(tmp_path):
+    """The cpu backend of TensorFlow.js itself gives the same, to the last bit."""
+    if not (JS / "node_modules").is_dir():
+        pytest.skip("needs the packages of npm, which building quantlab installs")
+    (tmp_path / "node_modules").symlink_to(JS / "node_modules")
+    (tmp_path / "run.mjs").write_text(_TFJS)
+    names = [(name, method) for name in RESIZERS if name.startswith("tfjs") for method in RESIZERS[name].methods]
+    cases = [
+        {"name": name, "method": method, "pixels": pixels(size).tolist(), "wanted": wanted}
+        for name, method in names
+        for size, wanted in SIZES
+    ]
+    program, _ = find_node()
+    words = [program, str(tmp_path / "run.mjs")]
+    done = subprocess.run(words, input=json.dumps(cases), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for case, values in zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        resized = RESIZERS[case["name"]].resize(
+            np.array(case["pixels"], np.uint8), tuple(case["wanted"]), case["method"]
+        )
+        np.testing.assert_array_equal(resized.ravel(), np.float32(values), err_msg=f"{case['name']} {case['method']}")
 
 
 @pytest.mark.parametrize("name", RESIZERS)

@@ -1,6 +1,17 @@
 """Preprocessing as data: decoders, resizers and modes by name, each with its formula, and pipelines made of them."""
 
-from quantlab.preprocessing.apply import arranged, cropped, decoded, fitted, placed, sample_of, tensor_of, values_of
+from quantlab.preprocessing.apply import (
+    arranged,
+    cropped,
+    fitted,
+    in_colours,
+    opened_decoder,
+    placed,
+    refuse_absent_decoder,
+    sample_of,
+    tensor_of,
+    values_of,
+)
 from quantlab.preprocessing.contract import Decoder, ResizeMethod, Resizer
 from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, placement
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
@@ -28,13 +39,15 @@ __all__ = [
     "central_box",
     "cropped",
     "declared_values",
-    "decoded",
     "described",
     "fitted",
+    "in_colours",
     "mode_of",
+    "opened_decoder",
     "pipeline_for",
     "placed",
     "placement",
+    "refuse_absent_decoder",
     "sample_of",
     "steps_of",
     "suggested_mode",

@@ -1,24 +1,68 @@
 """Runs a pipeline on one image: from pixels to the tensor of a sample."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import SamplesError
+from quantlab.errors import SamplesError, UsageError
 from quantlab.preprocessing.contract import Pixels
 from quantlab.preprocessing.geometry import Placement, central_box, placement
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.types import Pipeline
 
-__all__ = ["arranged", "cropped", "decoded", "fitted", "placed", "sample_of", "tensor_of", "values_of"]
+__all__ = [
+    "arranged",
+    "cropped",
+    "fitted",
+    "in_colours",
+    "opened_decoder",
+    "placed",
+    "refuse_absent_decoder",
+    "sample_of",
+    "tensor_of",
+    "values_of",
+]
 
 Array = npt.NDArray[Any]
 
 
-def sample_of(pipeline: Pipeline, path: Path) -> Array:
+def refuse_absent_decoder(pipeline: Pipeline) -> None:
+    """Check that the library that decodes is installed.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    decoder = DECODERS[pipeline.decoder]
+    if find_spec(decoder.module) is None:
+        raise UsageError(
+            f"the decoder '{pipeline.decoder}' needs the module '{decoder.module}', which is not installed; run 'pip "
+            f"install {decoder.package}', or choose another decoder"
+        )
+
+
+@contextmanager
+def opened_decoder(pipeline: Pipeline) -> Iterator[Callable[[Path], Pixels]]:
+    """Give the function that decodes files for a pipeline; threads may share it.
+
+    It returns uint8 (height, width, 3), red first, or (height, width, 1) for grey, and raises SamplesError for a file
+    that it does not decode. Use it for many files, because some decoders are processes of their own.
+    """
+    with DECODERS[pipeline.decoder].opened() as decode:
+        yield lambda path: decode(path, pipeline.colour == "grey")
+
+
+def sample_of(pipeline: Pipeline, path: Path, decode: Callable[[Path], Pixels]) -> Array:
     """Turn one image file into a sample.
+
+    Args:
+        pipeline: The pipeline.
+        path: The file.
+        decode: From `opened_decoder`.
 
     Returns:
         Of `pipeline.shape`, in `pipeline.dtype` if that is a float type; int64 for integers, which are not checked
@@ -27,20 +71,16 @@ def sample_of(pipeline: Pipeline, path: Path) -> Array:
     Raises:
         SamplesError: If the file cannot be decoded, or has another size and the pipeline does not resize.
     """
-    pixels = decoded(pipeline, path)
+    pixels = decode(path)
     try:
         return tensor_of(pipeline, pixels)
     except ValueError as error:
         raise SamplesError(f"the image '{path}' {error}") from error
 
 
-def decoded(pipeline: Pipeline, path: Path) -> Pixels:
-    """Decode a file to uint8 (height, width, 3), red first, or (height, width, 1) for grey.
-
-    Raises:
-        SamplesError: If the file cannot be decoded.
-    """
-    return DECODERS[pipeline.decoder].decode(path, pipeline.colour == "grey")
+def in_colours(pipeline: Pipeline, pixels: Pixels) -> Pixels:
+    """Make uint8 (height, width, 3) grey if the pipeline is, as its decoder would; otherwise leave it alone."""
+    return DECODERS[pipeline.decoder].grey_of(pixels) if pipeline.colour == "grey" else pixels
 
 
 def tensor_of(pipeline: Pipeline, pixels: Pixels) -> Array:

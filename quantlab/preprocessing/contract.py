@@ -1,6 +1,7 @@
 """The contracts of the families of steps: decoders and resizers."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Decoder", "Pixels", "Resize", "ResizeMethod", "Resizer"]
+__all__ = ["Array", "Decode", "Decoder", "Pixels", "Resize", "ResizeMethod", "Resizer"]
 
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
+Decode = Callable[[Path, bool], Pixels]
+"""Function from a file, and whether it must be grey, to uint8 (height, width, 3 or 1), red first.
+
+It raises SamplesError for a file that it does not decode.
+"""
 Resize = Callable[[Array, tuple[int, int], str], Array]
 """Function from (height, width, channels) and the wanted height, width and method to the resized image."""
 
@@ -26,15 +32,14 @@ class Decoder:
     """The package to install if its module is absent."""
     module: str
     """The module that must be importable."""
-    decode: Callable[[Path, bool], Pixels]
-    """Function from a file, and whether it must be grey, to uint8 (height, width, 3 or 1), red first.
-
-    Raises SamplesError for a file that it does not decode.
-    """
+    opened: Callable[[], AbstractContextManager[Decode]]
+    """Function that starts what decoding needs, and gives the function that decodes; threads may share that."""
     grey: str
     """The formula that turns colours into grey."""
+    grey_of: Callable[[Pixels], Pixels]
+    """Function from uint8 (height, width, 3), red first, to grey (height, width, 1)."""
     behaviour: Mapping[str, str]
-    """Kind of file → what happens to it; the kinds are those of `quantlab.preprocessing.decoders.KINDS`."""
+    """Kind of file → what happens to it; all decoders have the same kinds."""
 
 
 @dataclass(frozen=True, slots=True)

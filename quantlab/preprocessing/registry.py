@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from quantlab.preprocessing.contract import Decoder, Resizer
 from quantlab.preprocessing.decoders import opencv as opencv_decoder
 from quantlab.preprocessing.decoders import pillow as pillow_decoder
+from quantlab.preprocessing.decoders import tensorflow as tensorflow_decoder
 from quantlab.preprocessing.resizers import opencv, pillow, tensorflow, tfjs
 
 __all__ = ["DECODERS", "RESIZERS"]
 
 DECODERS: Mapping[str, Decoder] = {
     "pillow": pillow_decoder.PILLOW,
+    "tf": tensorflow_decoder.TENSORFLOW,
     "opencv": opencv_decoder.OPENCV,
 }
 """Name → decoder, the default first."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -104,12 +103,6 @@ def _check_names(preprocessing: Preprocessing) -> None:
     _known("resizer", preprocessing.resizer, RESIZERS)
     _known("aspect", preprocessing.aspect, ASPECTS)
     _known("layout", preprocessing.layout, LAYOUTS)
-    module = DECODERS[preprocessing.decoder].module
-    if find_spec(module) is None:
-        raise UsageError(
-            f"the decoder '{preprocessing.decoder}' needs the module '{module}', which is not installed; run 'pip "
-            f"install {DECODERS[preprocessing.decoder].package}', or choose another decoder"
-        )
     known = RESIZERS[preprocessing.resizer].methods
     if preprocessing.resize not in {*known, NO_RESIZE}:
         raise UsageError(

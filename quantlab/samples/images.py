@@ -11,7 +11,7 @@ import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import listed
-from quantlab.preprocessing import described, pipeline_for, sample_of
+from quantlab.preprocessing import described, opened_decoder, pipeline_for, refuse_absent_decoder, sample_of
 from quantlab.samples.check import model_dtype
 from quantlab.samples.classes import checked_classes
 from quantlab.samples.source import (
@@ -55,15 +55,16 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
     spec = only_input(inputs, text=text, kind="a folder of images")
     dtype = model_dtype(spec)
     pipeline = pipeline_for(preprocessing, spec)
+    refuse_absent_decoder(pipeline)
     files = image_files(folder, text, preprocessing.classes)
     tensors = (
         HeldTensor(spec.name, (len(files.paths), *pipeline.shape), dtype if dtype.kind == "f" else np.dtype(np.int64)),
     )
 
     def read(indices: Array) -> Iterator[Block]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with opened_decoder(pipeline) as decode, ThreadPoolExecutor(os.cpu_count()) as pool:
             for piece in pieces(indices, block_rows(tensors)):
-                samples = pool.map(lambda index: sample_of(pipeline, files.paths[index]), piece)
+                samples = pool.map(lambda index: sample_of(pipeline, files.paths[index], decode), piece)
                 yield {spec.name: np.stack(list(samples))}
 
     words = _words(pipeline, preprocessing, files.classes)

@@ -1,5 +1,6 @@
 """Decodes images with OpenCV, if it is installed."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,14 @@ import numpy as np
 from quantlab.errors import SamplesError
 from quantlab.preprocessing.contract import Decoder, Pixels
 
-__all__ = ["OPENCV"]
+__all__ = ["OPENCV", "grey_of"]
+
+
+def grey_of(pixels: Pixels) -> Pixels:
+    """Make uint8 (height, width, 3) grey as `cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)`."""
+    red, green, blue = (pixels[..., channel : channel + 1].astype(np.int64) for channel in range(3))
+    grey: Pixels = ((9798 * red + 19235 * green + 3735 * blue + 16384) >> 15).astype(np.uint8)
+    return grey
 
 
 def decode(path: Path, grey: bool) -> Pixels:
@@ -20,31 +28,33 @@ def decode(path: Path, grey: bool) -> Pixels:
 
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
-        pixels = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) if content.size else None
+        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except (OSError, cv2.error) as error:
         raise SamplesError(f"the image '{path}' cannot be decoded ({error}); repair or remove it") from error
     if pixels is None:
         raise SamplesError(f"the image '{path}' has no format that OpenCV can read; repair or remove it")
-    decoded: Pixels = pixels[..., None] if grey else np.ascontiguousarray(pixels[..., ::-1])
-    return decoded
+    decoded: Pixels = np.ascontiguousarray(pixels[..., ::-1])
+    return grey_of(decoded) if grey else decoded
 
 
 OPENCV = Decoder(
     library="cv2.imread(file)[..., ::-1]",
     package="opencv-python-headless",
     module="cv2",
-    decode=decode,
-    grey="(4899 R + 9617 G + 1868 B + 8192) >> 14; of a JPEG file, the stored luma",
+    opened=lambda: nullcontext(decode),
+    grey="(9798 R + 19235 G + 3735 B + 16384) >> 15, as cv2.cvtColor",
+    grey_of=grey_of,
     behaviour={
         "grey": "repeated in three channels",
-        "CMYK": "converted without a profile",
-        "palette": "colours of the palette",
+        "CMYK": "converted without a profile, up to 2 steps from Pillow",
+        "palette": "colours of the palette; transparent entries keep their colour",
         "alpha": "dropped; transparent pixels keep their colour",
-        "16 bits": "divided by 256",
+        "16 bits, grey": "the upper 8 bits",
+        "16 bits": "the upper 8 bits",
         "EXIF orientation": "applied",
         "ICC profile": "ignored",
         "progressive": "decoded whole",
-        "truncated": "the missing part is grey or black, without an error",
+        "truncated": "refused by OpenCV 5; earlier versions may fill the missing part with grey",
         "animated": "the first frame",
     },
 )

@@ -1,5 +1,6 @@
 """Decodes images with Pillow."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,14 @@ import numpy as np
 from quantlab.errors import SamplesError
 from quantlab.preprocessing.contract import Decoder, Pixels
 
-__all__ = ["PILLOW"]
+__all__ = ["PILLOW", "grey_of"]
+
+
+def grey_of(pixels: Pixels) -> Pixels:
+    """Make uint8 (height, width, 3) grey as `Image.convert("L")`."""
+    red, green, blue = (pixels[..., channel : channel + 1].astype(np.int64) for channel in range(3))
+    grey: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+    return grey
 
 
 def decode(path: Path, grey: bool) -> Pixels:
@@ -38,14 +46,16 @@ PILLOW = Decoder(
     library="PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert('RGB')",
     package="pillow",
     module="PIL",
-    decode=decode,
+    opened=lambda: nullcontext(decode),
     grey="(19595 R + 38470 G + 7471 B + 32768) >> 16",
+    grey_of=grey_of,
     behaviour={
         "grey": "repeated in three channels",
-        "CMYK": "converted without a profile: R = 255 − min(255, C + K) for Pillow's rounding of each product",
+        "CMYK": "converted without a profile: R = 255 − min(255, C + K)",
         "palette": "colours of the palette; transparent entries keep their colour",
         "alpha": "dropped; transparent pixels keep their colour",
-        "16 bits": "grey is refused; colours are cut to their upper 8 bits",
+        "16 bits, grey": "refused",
+        "16 bits": "the upper 8 bits",
         "EXIF orientation": "applied",
         "ICC profile": "ignored",
         "progressive": "decoded whole",

@@ -8,28 +8,20 @@ from types import ModuleType
 
 from quantlab.preprocessing import contract, resampling
 from quantlab.preprocessing.exporters.contract import Exporter, fixed_files
-from quantlab.preprocessing.registry import DECODERS, RESIZERS
+from quantlab.preprocessing.registry import RESIZERS
 from quantlab.types import Pipeline
 
 __all__ = ["PYTHON"]
 
-_OWN_ERROR = '''
-
-class SamplesError(ValueError):
-    """A file that cannot be decoded."""
-
-'''
-
 
 def _files(pipeline: Pipeline) -> dict[str, str]:
-    resizer, decoder = RESIZERS[pipeline.resizer], DECODERS[pipeline.decoder]
+    resizer = RESIZERS[pipeline.resizer]
     resizing = [contract, resampling, _home(resizer)]
-    decoding = [contract, _home(decoder)]
     return {
         **fixed_files("python"),
         "pipeline.py": _constant(pipeline),
         "resizing.py": _merged(resizing) + f"\nRESIZER = {_name_of(resizer)}\n",
-        "decoding.py": _merged(decoding).replace("\n\ndef decode", f"{_OWN_ERROR}\ndef decode", 1),
+        "decoding.py": fixed_files("python-decoding")[f"{pipeline.decoder}.py"],
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from quantlab.preprocessing.exporters import js, js_canvas, python
+from quantlab.preprocessing.exporters import js, js_canvas, kotlin, python, swift
 from quantlab.preprocessing.exporters.contract import Exporter
 
 __all__ = ["EXPORTERS"]
@@ -11,5 +11,7 @@ EXPORTERS: Mapping[str, Exporter] = {
     "js": js.JS,
     "js-canvas": js_canvas.JS_CANVAS,
     "python": python.PYTHON,
+    "kotlin": kotlin.KOTLIN,
+    "swift": swift.SWIFT,
 }
 """Name → exporter, as `quantlab preprocessing export --to` takes it."""

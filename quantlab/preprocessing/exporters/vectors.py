@@ -1,16 +1,16 @@
 """Test vectors of a pipeline: images, their decoded pixels, and the tensors that Python makes of them."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from quantlab.preprocessing.apply import decoded, sample_of
+from quantlab.preprocessing.apply import in_colours, tensor_of
 from quantlab.preprocessing.contract import Pixels
 from quantlab.types import Pipeline
 
-__all__ = ["write_vectors"]
+__all__ = ["vector_sizes", "write_vectors"]
 
 
 def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
@@ -20,13 +20,13 @@ def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
     dimension.
     """
     vectors = []
-    for name, size in _sizes(pipeline).items():
+    for name, size in vector_sizes(pipeline).items():
         image = folder / "images" / f"{name}.png"
-        _save(image, picture(*size))
-        rgb = replace(pipeline, colour="rgb")
-        pixels = decoded(rgb, image)
-        tensor = sample_of(pipeline, image)
-        _write(folder / "pixels" / f"{name}.bin", pixels.tobytes())
+        drawn = picture(*size)
+        _save(image, drawn)
+        # PNG loses nothing, so that every decoder gives the pixels that were drawn.
+        tensor = tensor_of(pipeline, in_colours(pipeline, drawn))
+        _write(folder / "pixels" / f"{name}.bin", drawn.tobytes())
         _write(folder / "expected" / f"{name}.bin", tensor.astype("<f4").tobytes())
         vectors.append(
             {
@@ -47,7 +47,7 @@ def write_vectors(pipeline: Pipeline, folder: Path, tolerance: float) -> None:
     (folder / "vectors.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def _sizes(pipeline: Pipeline) -> dict[str, tuple[int, int]]:
+def vector_sizes(pipeline: Pipeline) -> dict[str, tuple[int, int]]:
     """Names and sizes: larger, smaller, wide, tall, and as the input, or only this if nothing is resized."""
     height, width = pipeline.size
     same = {"same": (height, width)}

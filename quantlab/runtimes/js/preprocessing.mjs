@@ -492,8 +492,13 @@ export const WEIGHTS = Object.freeze({
 export const GREYS = Object.freeze({
   pillow: (/** @type {number} */ r, /** @type {number} */ g, /** @type {number} */ b) =>
     (19595 * r + 38470 * g + 7471 * b + 32768) >> 16,
+  tf: (/** @type {number} */ r, /** @type {number} */ g, /** @type {number} */ b) => {
+    const [red, green, blue] = [[r, 0.2989], [g, 0.587], [b, 0.114]].map(
+      ([value, weight]) => fround(fround(value * fround(1 / 255)) * fround(weight)));
+    return floor(fround(fround(fround(red + green) + blue) * 255.5));
+  },
   opencv: (/** @type {number} */ r, /** @type {number} */ g, /** @type {number} */ b) =>
-    (4899 * r + 9617 * g + 1868 * b + 8192) >> 14,
+    (9798 * r + 19235 * g + 3735 * b + 16384) >> 15,
 });
 
 /**

@@ -13,7 +13,7 @@ import numpy as np
 
 from quantlab.errors import QuantlabError
 from quantlab.pipelines import AppPipeline, AppStep, Pixels, StepRun, Unprepared, refuse_absent
-from quantlab.preprocessing import Placement, cropped, decoded, fitted, placed, placement
+from quantlab.preprocessing import Placement, cropped, fitted, opened_decoder, placed, placement
 from quantlab.runtimes import Picture
 from quantlab.types import Pipeline
 
@@ -59,7 +59,8 @@ class BlockSteps:
     def decode(self, paths: Sequence[Path]) -> dict[str, list[Result]]:
         """Name of a decoder → a result for each photo: uint8 (height, width, channels)."""
         pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
-        results = {DECLARED: _side_by_side(lambda path: decoded(self.declared, path), paths)}
+        with opened_decoder(self.declared) as decode:
+            results = {DECLARED: _side_by_side(decode, paths)}
         for steps in _by_place(self._running(lambda app: (app.decoder,))):
             results |= self._run(steps, pictures)
         return results
