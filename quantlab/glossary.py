@@ -38,15 +38,20 @@ GLOSSARY: Mapping[str, str] = {
     "changed": "Samples with another top-1 than the model, right or wrong.",
     "channel": "One index of the last axis of a tensor, or one output channel of a weight.",
     "class loss": "Accuracy loss on the samples of one class, in percentage points.",
-    "clipped": "Percentage of weights outside the range of the codes, or of float16, by more than half a step.",
+    "clipped": "Percentage of weights, or of the reference's values of a layer, outside the range of the codes of a "
+    "variant, or of float16, by more than half a step.",
     "computes in": "Number type that an op computes in. 'hybrid' means float activations with integer weights.",
     "confidence": "Probability that a bound holds. Verdicts use one-sided bounds, by default at 95 %.",
     "constant": "An output, or one index of its last axis, that a variant gives the same for every sample although it "
     "varies in the model. It breaks a budget unless --allow-constant names it.",
+    "convention": "A way to read samples or labels, such as their scale, the order of colours or of classes. "
+    "'quantlab diagnose' tries which one suits the model.",
     "conversion": "The step from the reference to the float32 baseline of a format. "
     "Its error is not caused by quantization.",
     "cosine": "Cosine similarity of the output of a variant and that of the reference, over all samples. "
     "1 means the same direction.",
+    "covers of the data": "Percentage of the range of the scored samples that the range of the calibration samples, or "
+    "of an artifact's codes, covers. What lies outside is clipped.",
     "different top-1": "Samples whose top-1 in one runtime is not the one that Python gives for the same artifact.",
     "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
     "distance": "Of two scored images: root mean square difference at 16 × 16 pixels, in units of their contrast.",
@@ -75,6 +80,7 @@ GLOSSARY: Mapping[str, str] = {
     "A larger difference cannot be explained by float16 storage alone.",
     "Holm's correction": "Corrects p-values for the number of classes that are tested. "
     "Without it, some classes would appear to lose by chance.",
+    "input": "A tensor that a model takes, by its name.",
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "
     "Tables use Tango's method for top-1 and Wilson's for shares; a verdict uses exact bounds, or a bootstrap.",
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
@@ -103,6 +109,7 @@ GLOSSARY: Mapping[str, str] = {
     "max error": "Largest absolute difference between the output of a variant and that of the reference.",
     "McNemar's test": "Tests whether more samples became wrong than became right. "
     "A small p-value means that the difference is unlikely to be chance.",
+    "mean": "Mean of all values of an input of the model.",
     "mean abs error": "Mean absolute error of the elements of a tensor.",
     "mean difference": "Mean absolute difference between the outputs of two runtimes.",
     "mean IoU": "Intersection over union of the pixels of a class in the answer and in the labels, averaged over the "
@@ -110,6 +117,10 @@ GLOSSARY: Mapping[str, str] = {
     "median": "Median time of one call with one sample, in milliseconds, after the first run and a warm-up.",
     "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, position accuracy, an error "
     "rate, or a function of yours.",
+    "minimum": "The smallest value of an input in the calibration samples, in the scored samples, or that the codes of "
+    "an artifact can hold; 'maximum' is the largest.",
+    "moves between halves": "How far the ends of a range lie apart in the even and the odd calibration samples, as a "
+    "percentage of the range. A large figure means that few samples decide the range.",
     "ms/sample": "Time in the model's calls for one sample on this machine, in milliseconds. "
     "Do not use it to compare phones.",
     "n": "Number of samples that a figure is based on.",
@@ -167,6 +178,7 @@ GLOSSARY: Mapping[str, str] = {
     "total variation": "Half the sum of all differences between the class probabilities of variant and reference: 0 "
     "means equal, 1 no class in common. It is finite where the KL divergence is infinite.",
     "trial": "One variant in one runtime: one row of the table.",
+    "values outside": "Percentage of the values of the scored samples that lie outside the calibration's range.",
     "variant": "The artifact that a setting makes from the model, or a file given with --variant.",
     "verdict": "Whether a setting keeps the budget: FITS, BREAKS or INCONCLUSIVE (too few samples to decide).",
     "weight": "A constant of an artifact: a kernel, a bias or another stored tensor.",
@@ -203,6 +215,7 @@ SYNONYMS: Mapping[str, str] = {
     "loss, points [95 %]": "accuracy loss",
     "loss from python, points [90 %]": "accuracy loss",
     "MAE loss": "accuracy loss",
+    "maximum": "minimum",
     "mean IoU %": "mean IoU",
     "mean IoU loss [95 %]": "accuracy loss",
     "measure": "split",
@@ -215,6 +228,7 @@ SYNONYMS: Mapping[str, str] = {
     "preprocessing": "split",
     "pt": "percentage point",
     "range in the model": "range",
+    "range of": "minimum",
     "range in the variant": "range",
     "RMSE loss": "accuracy loss",
     "same class % [95 %]": "agreement",

@@ -9,6 +9,7 @@ STUDY/
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
   output_figures.json                        figures of every output; its schema is `OutputComparison`
+  calibration.json                           ranges of the calibration samples; its schema is `CalibrationCheck`
   looks.json                                 every judgement, with its samples; its schema is `Looks`
   costs.json                                 cost of every trial; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured
@@ -41,7 +42,17 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
-from quantlab.types import Costs, Duplicates, FileState, Inside, Looks, OutputComparison, Study, Tuning
+from quantlab.types import (
+    CalibrationCheck,
+    Costs,
+    Duplicates,
+    FileState,
+    Inside,
+    Looks,
+    OutputComparison,
+    Study,
+    Tuning,
+)
 
 __all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
 
@@ -52,6 +63,7 @@ _BEFORE_THE_MODEL = {".lock", "model", "work"}
 """Entries that a study folder may contain before its model is known, if the first run was stopped early."""
 
 _OUTPUTS = "output_figures.json"
+_CALIBRATION = "calibration.json"
 TUNING = "tune.json"
 """The file of a study with what `quantlab tune` decided."""
 
@@ -361,6 +373,26 @@ class Store:
     def write_duplicates(self, duplicates: Duplicates) -> None:
         """Write the scored samples that are equal or nearly equal to others."""
         self.write(self.root / "duplicates.json", duplicates)
+
+    def read_calibration(self) -> CalibrationCheck:
+        """Read the ranges of the calibration samples.
+
+        Raises:
+            StudyError: If no setting of the study was calibrated, or the record cannot be read.
+        """
+        return self._read_result(
+            _CALIBRATION,
+            CalibrationCheck,
+            f"the study '{self.root}' has no ranges of calibration samples, because no setting was calibrated or an "
+            f"older quantlab made it; run 'quantlab analyze' with a setting of static quantization",
+        )
+
+    def write_calibration(self, check: CalibrationCheck | None) -> None:
+        """Write the ranges of the calibration samples; None removes those of an earlier analysis."""
+        if check is None:
+            (self.root / _CALIBRATION).unlink(missing_ok=True)
+        else:
+            self.write(self.root / _CALIBRATION, check)
 
     @property
     def looks_file(self) -> Path:

@@ -10,6 +10,7 @@ from quantlab.cli import run
 from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
 from quantlab_reports import VIEWS
 from quantlab_reports.views import (
+    calibration,
     candidates,
     costs,
     duplicates,
@@ -23,6 +24,7 @@ from quantlab_reports.views import (
 )
 
 VIEW_COLUMNS = (
+    calibration.CALIBRATION,
     *(candidates.CANDIDATES, costs.COSTS, duplicates.DUPLICATES, layers.LAYERS, ops.OPS, outputs.OUTPUTS),
     *(runtimes.RUNTIMES, split.SPLIT, weights.WEIGHTS),
 )

@@ -40,7 +40,8 @@ def test_a_reference_near_chance_is_said_to_be(place):
     assert study.warnings[0] == (
         f"the model itself is right on {top1:.1f} % of the samples, and always answering class "
         f"{counts.argmax()} would be right on {chance:.1f} %; check that the samples are preprocessed as in "
-        f"training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
+        f"training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs; "
+        f"'quantlab diagnose' tries which of these it is"
     )
 
 

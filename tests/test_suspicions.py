@@ -41,7 +41,8 @@ def samples(*classes):
                 (
                     "the model itself is right on 33.0 % of the samples, and always answering class 2 would be "
                     "right on 33.5 %; check that the samples are preprocessed as in training (scale 0–255 or "
-                    "0–1, mean, colour order) and that the labels have the order of the outputs"
+                    "0–1, mean, colour order) and that the labels have the order of the outputs; 'quantlab diagnose' "
+                    "tries which of these it is"
                 )
             ],
             id="near chance",
@@ -54,7 +55,7 @@ def samples(*classes):
                     "the model itself is right on 80.0 % of the samples, and always answering class 0 would be right "
                     "on 60.0 %, which so few samples do not tell apart; give more samples, or check that the samples "
                     "are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have "
-                    "the order of the outputs"
+                    "the order of the outputs; 'quantlab diagnose' tries which of these it is"
                 )
             ],
             id="too few samples",

@@ -1,8 +1,8 @@
 """`quantlab diagnose`: why the float model answers wrongly, before quantization is blamed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,10 @@ from quantlab.cli.options import (
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantlab.study import DiagnoseOptions
+    from quantlab_reports.model import Table
 
 __all__ = ["diagnose"]
 
@@ -54,8 +58,12 @@ def diagnose(
         typer.Option(help="Name of the output to compare. Required if the model has several outputs."),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Use at most N samples: a random sample, stratified by label.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Use at most N samples: a random sample, stratified by label. [default: 500, fewer if they are large]",
+        ),
+    ] = None,
     seed: Seed = 0,
     opening: ModelGroup,
     image: ImageOptions,
@@ -72,28 +80,12 @@ def diagnose(
     nothing and keeps nothing.
     """
     from quantlab.cli.progress import shown
-    from quantlab.study import DiagnoseOptions, PipelineOptions, compare_pipelines
+    from quantlab.study import DiagnoseOptions
     from quantlab.study import diagnose as diagnosed
     from quantlab_reports.diagnosed import diagnosis_document, diagnosis_text
-    from quantlab_reports.pipelines import pipelines_document, pipelines_text
 
     render = rendering_of(format)
     as_json = json or format == "json"
-    if pipelines is not None:
-        _refuse_with_pipelines({"--app": app, "--labels": labels})
-        compared = PipelineOptions(
-            score_output=score_output,
-            limit=limit,
-            seed=seed,
-            model=opening.options,
-            preprocessing=image.preprocessing(data),
-            time_limit=time_limit,
-        )
-        names = pipelines.split(",")
-        with shown() as progress:
-            found = compare_pipelines(model, data=data, pipelines=names, options=compared, progress=progress)
-        print_json(pipelines_document(found)) if as_json else print_result(pipelines_text(found, render))
-        return OK
     options = DiagnoseOptions(
         app=app,
         labels=labels,
@@ -104,6 +96,9 @@ def diagnose(
         preprocessing=image.preprocessing(data),
         time_limit=time_limit,
     )
+    if pipelines is not None:
+        _print_pipelines(model, data, pipelines, options, None if as_json else render)
+        return OK
     with shown() as progress:
         diagnosis = diagnosed(model, data=data, options=options, progress=progress)
     if as_json:
@@ -113,7 +108,28 @@ def diagnose(
     return OK
 
 
-def _refuse_with_pipelines(given: Mapping[str, object]) -> None:
-    for option, value in given.items():
+def _print_pipelines(
+    model: Path, data: str, names: str, asked: "DiagnoseOptions", render: "Callable[[Table], str] | None"
+) -> None:
+    """Compare pipelines and print what differs, as JSON without a rendering."""
+    from quantlab.cli.progress import shown
+    from quantlab.study import PipelineOptions, compare_pipelines
+    from quantlab_reports.pipelines import pipelines_document, pipelines_text
+
+    for option, value in (("--app", asked.app), ("--labels", asked.labels)):
         if value is not None:
             raise UsageError(f"--pipelines compares photos, whose labels are their folders; leave {option} out")
+    options = PipelineOptions(
+        score_output=asked.score_output,
+        limit=asked.limit or PipelineOptions().limit,
+        seed=asked.seed,
+        model=asked.model,
+        preprocessing=asked.preprocessing,
+        time_limit=asked.time_limit,
+    )
+    with shown() as progress:
+        found = compare_pipelines(model, data=data, pipelines=names.split(","), options=options, progress=progress)
+    if render is None:
+        print_json(pipelines_document(found))
+    else:
+        print_result(pipelines_text(found, render))

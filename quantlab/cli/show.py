@@ -63,7 +63,8 @@ def show(
 
     The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), outputs (each output and
     channel), layers, weights, ops, split (which step causes the loss) and
-    candidates (what 'quantlab tune' measured), duplicates (scored samples that are equal or nearly equal).
+    candidates (what 'quantlab tune' measured), duplicates (scored samples that are equal or nearly equal),
+    calibration (ranges of the calibration samples beside those of the scored samples).
     """
     from quantlab.store import Store, find_latest
     from quantlab_reports import Selection

@@ -11,16 +11,23 @@ from quantlab.conventions.contract import (
     InputFamily,
     LabelConvention,
     LabelFamily,
+    OutputConvention,
+    OutputFacts,
+    OutputFamily,
 )
-from quantlab.conventions.registry import INPUT_FAMILIES, LABEL_FAMILIES
+from quantlab.conventions.registry import INPUT_FAMILIES, LABEL_FAMILIES, OUTPUT_FAMILIES
 
 __all__ = [
     "INPUT_FAMILIES",
     "LABEL_FAMILIES",
+    "OUTPUT_FAMILIES",
     "Answers",
     "InputConvention",
     "InputFacts",
     "InputFamily",
     "LabelConvention",
     "LabelFamily",
+    "OutputConvention",
+    "OutputFacts",
+    "OutputFamily",
 ]

@@ -21,6 +21,9 @@ __all__ = [
     "InputFamily",
     "LabelConvention",
     "LabelFamily",
+    "OutputConvention",
+    "OutputFacts",
+    "OutputFamily",
 ]
 
 Array = NDArray[Any]
@@ -123,3 +126,36 @@ class LabelFamily:
     name: str
     conventions: Callable[[Answers], Iterator[LabelConvention]]
     """Yields the conventions that are possible for the labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """An output of the model, and that of an app for the same samples."""
+
+    model: Array
+    """(n, …): outputs of the model for the samples as they are."""
+    app: Array
+    """The same shape: outputs of the app."""
+    probabilities: bool
+    """Whether the model's rows look like probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConvention:
+    """Another way to give the same answers, which an app may have."""
+
+    family: str
+    name: str
+    cause: str
+    """The three as in `InputConvention`; the cause is what the app does."""
+    apply: Callable[[Array, Array], Array]
+    """Function from some outputs of the model, (k, …), and those of the app, to outputs of the same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFamily:
+    """Conventions of outputs of one kind."""
+
+    name: str
+    conventions: Callable[[OutputFacts], Iterator[OutputConvention]]
+    """Yields the conventions that are possible for an output."""

@@ -23,7 +23,7 @@ def _conventions(facts: InputFacts) -> Iterator[InputConvention]:
         _NAME,
         "light ↔ dark",
         "light and dark of the samples are swapped",
-        f"invert them with {total:g} - x",
+        "invert them with -x" if total == 0 else f"invert them with {total:g} - x",
         _subtracted(total),
     )
 

@@ -13,7 +13,7 @@ from quantlab.samples.images import ImageFiles, image_files
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import files_of, intact_origins, named, names_of, told
+from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, told
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -36,6 +36,7 @@ __all__ = [
     "files_of",
     "holds_classes",
     "image_files",
+    "indices_of",
     "intact_attributes",
     "intact_groups",
     "intact_labels",

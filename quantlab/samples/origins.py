@@ -14,7 +14,17 @@ from quantlab.names import shortened
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, FileState, SampleNames, SampleSet
 
-__all__ = ["FILES", "INDICES", "files_of", "intact_origins", "named", "names_of", "origins_sha256", "told"]
+__all__ = [
+    "FILES",
+    "INDICES",
+    "files_of",
+    "indices_of",
+    "intact_origins",
+    "named",
+    "names_of",
+    "origins_sha256",
+    "told",
+]
 
 INDICES = "indices.npy"
 """File of a sample set with the position of each of its samples in the source, int64 (n,)."""
@@ -53,6 +63,16 @@ def files_of(samples: SampleSet) -> tuple[str, ...]:
     """
     with reading(samples.folder / FILES, SamplesError, "read the samples again"):
         return tuple(map(str, json.loads((samples.folder / FILES).read_text(encoding="utf-8"))))
+
+
+def indices_of(samples: SampleSet) -> npt.NDArray[np.int64]:
+    """Return the position of each sample of a written set in its source, (n,), ascending.
+
+    Raises:
+        OSError: If the set does not record them.
+        ValueError: If the record is damaged.
+    """
+    return np.asarray(mapped(samples.folder / INDICES), np.int64)
 
 
 def names_of(samples: SampleSet, rows: npt.NDArray[Any]) -> SampleNames:

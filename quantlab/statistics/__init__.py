@@ -113,7 +113,16 @@ from quantlab.statistics.paired import (
     worst_samples,
     zero_discordance_bound,
 )
-from quantlab.statistics.reference import answers_of, chance_check, class_order, held_out_order, target_checks
+from quantlab.statistics.ranges import InputSums, OutsideSums, extreme_samples, overlap
+from quantlab.statistics.reference import (
+    answers_of,
+    chance_check,
+    class_order,
+    held_out_order,
+    sigmoid_twice,
+    softmax_twice,
+    target_checks,
+)
 from quantlab.statistics.scores import (
     TOP5_FROM_CLASSES,
     CandidateSamples,
@@ -181,6 +190,7 @@ __all__ = [
     "Expected",
     "GroupChanges",
     "GroupedAnswers",
+    "InputSums",
     "LayerError",
     "LayerStatistic",
     "MedianInterval",
@@ -188,6 +198,7 @@ __all__ = [
     "NamedTensor",
     "OddSample",
     "OutputSums",
+    "OutsideSums",
     "PairedMetric",
     "Pilot",
     "PlanTerms",
@@ -229,6 +240,7 @@ __all__ = [
     "enough_samples",
     "evidence",
     "expected_calibration_error",
+    "extreme_samples",
     "family_of",
     "fewest_samples",
     "finite_samples",
@@ -253,6 +265,7 @@ __all__ = [
     "obrien_fleming",
     "output_figure",
     "over_rounds",
+    "overlap",
     "paired_loss",
     "paired_metric",
     "percentile_interval",
@@ -270,7 +283,9 @@ __all__ = [
     "samples_to_decide",
     "scored_samples",
     "share_on_grid",
+    "sigmoid_twice",
     "simultaneous_lower",
+    "softmax_twice",
     "speed",
     "speed_note",
     "split_points",

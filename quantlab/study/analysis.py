@@ -17,9 +17,10 @@ from quantlab.names import study_folder
 from quantlab.processes import describe, python_environment, wait_for_preload
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import refuse_missing, refuse_missing_slices
+from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
+from quantlab.study.calibration_check import check_calibration, told_of_calibration, with_recorded
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
 from quantlab.study.inside.comparison import load_loops
@@ -46,7 +47,17 @@ from quantlab.study.warnings import (
     with_straying_tensors,
 )
 from quantlab.study.work import Work, WorkResult
-from quantlab.types import PYTHON, REFERENCE, OpenedModel, OutputComparison, SampleSet, Study, Trial
+from quantlab.types import (
+    PYTHON,
+    REFERENCE,
+    CalibrationCheck,
+    OpenedModel,
+    OutputComparison,
+    SampleSet,
+    Study,
+    Trial,
+    Variant,
+)
 from quantlab_converters import preloaded
 
 __all__ = ["Analysis", "Scored", "analyze", "load_study", "package_versions"]
@@ -116,21 +127,16 @@ class Analysis:
         with self._timed("open the model"):
             model = open_model(context, meanwhile=self._prepare)
         with self._timed("read the samples"):
-            tuned = context.options.tuned
-            parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
-            self.warnings += parts.warnings
-            pipeline = the_pipeline(context, self.data)
-            declared = None if pipeline is None else parts.scored
-            if pipeline is not None:
-                parts = replace(parts, scored=fed_samples(context, pipeline, parts.scored, model.description))
-            if tuned is not None:
-                # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
-                context.store.write_tuning(tuned)
+            parts, declared = self._read(model)
         work = self.begin(model, parts.scored, parts.calibration, declared=declared)
+        check = self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
+            context.store.write_calibration(
+                None if check is None else with_recorded(check, _variants(study), parts.scored)
+            )
             if parts.duplicates is not None:
                 context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
@@ -150,6 +156,30 @@ class Analysis:
         if context.options.download_sizes:
             complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
+
+    def _read(self, model: OpenedModel) -> tuple[SampleParts, SampleSet | None]:
+        """The samples, and those of the declared preprocessing if variants are fed by an app's pipeline."""
+        context, tuned = self.context, self.context.options.tuned
+        pipeline = the_pipeline(context, self.data)
+        parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
+        self.warnings += parts.warnings
+        if tuned is not None:
+            # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
+            context.store.write_tuning(tuned)
+        if pipeline is None:
+            return parts, None
+        return replace(parts, scored=fed_samples(context, pipeline, parts.scored, model.description)), parts.scored
+
+    def _check_calibration(self, parts: SampleParts) -> CalibrationCheck | None:
+        """Compare the calibration samples with the scored ones, if a setting is calibrated, and tell at once."""
+        settings = [setting for members in self.plan.by_format.values() for setting in members]
+        if parts.calibration is None or not any(setting.calibrated for setting in settings):
+            return None
+        check = check_calibration(parts.calibration, parts.scored)
+        for sentence in told_of_calibration(check):
+            self.context.progress.warn(sentence)
+            self.warnings.append(sentence)
+        return check
 
     def begin(
         self,
@@ -306,6 +336,11 @@ class Scored:
     study: Study
     outputs: OutputComparison
     """The figures of every output."""
+
+
+def _variants(study: Study) -> list[Variant]:
+    """Each variant of a study once."""
+    return list({trial.setting: trial.variant for trial in study.trials if trial.variant is not None}.values())
 
 
 def package_versions(registries: Registries) -> dict[str, str]:

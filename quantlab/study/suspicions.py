@@ -224,8 +224,13 @@ def _near_chance(check: ReferenceCheck, classes: tuple[str, ...]) -> Iterator[st
             f"the model itself {model.format(chance.top1)}, and always answering class "
             f"{_named(chance.majority, classes)} would {constant.format(chance.chance)}{few} check that the samples "
             f"are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have the "
-            f"order of the outputs"
+            f"order of the outputs{_next_step(chance.metric)}"
         )
+
+
+def _next_step(metric: str) -> str:
+    """What tries such mistakes, for labels that it can use."""
+    return "; 'quantlab diagnose' tries which of these it is" if metric == "top1" else ""
 
 
 _CHANCE = {

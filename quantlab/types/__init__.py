@@ -6,6 +6,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
+from quantlab.types.calibration import CalibrationCheck, CalibrationOutliers, InputRange
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
@@ -107,6 +108,8 @@ __all__ = [
     "Attribute",
     "Baseline",
     "Budget",
+    "CalibrationCheck",
+    "CalibrationOutliers",
     "Candidate",
     "ChanceCheck",
     "ChoiceRule",
@@ -131,6 +134,7 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
+    "InputRange",
     "Inside",
     "Interval",
     "Judgement",

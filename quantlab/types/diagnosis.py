@@ -59,9 +59,9 @@ class Reproduction:
     same_top1: float | None
     """Percent of samples with the same top-1; None without classes."""
     nearer: int
-    """Samples whose largest difference is smaller than for the samples as they are."""
+    """Samples whose largest difference is smaller than for the samples as they are, by 1 % of the largest output."""
     farther: int
-    """Samples whose largest difference is larger."""
+    """Samples whose largest difference is larger, by as much."""
     p: float
     """One-sided p-value of the sign test that more are nearer than farther, corrected for the number of conventions
     (Holm); 1 for the samples as they are."""

@@ -151,6 +151,9 @@ class LayerRow:
     saturated: float | None = None
     """Share of an integer activation's codes that are at an end of the code range; the lower end is not counted if it
     stands for 0, as after a ReLU; None for floats."""
+    clipped: float | None = None
+    """Share of the baseline's values that lie outside the range of the variant's codes, by more than half a step; None
+    for floats."""
     isolated_sqnr_db: float | None = None
     """SQNR in decibels of the op alone, with inputs from the float32 graph, in Python; None in layers-models."""
     worst_channel: int | None = None

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from quantlab.types import Diagnosis, Reproduction, TriedConvention
-from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["app_table", "diagnosis_document", "diagnosis_text", "tried_table"]
@@ -80,7 +80,7 @@ def tried_table(diagnosis: Diagnosis) -> Table:
 def _score(row: TriedConvention) -> str:
     if row.interval is None:
         return number(row.score)
-    return f"{row.score:.1f} [{row.interval.lower:.1f}, {row.interval.upper:.1f}]"
+    return f"{fixed(row.score, 1)} [{fixed(row.interval.lower, 1)}, {fixed(row.interval.upper, 1)}]"
 
 
 def app_table(diagnosis: Diagnosis) -> Table:
@@ -90,7 +90,7 @@ def app_table(diagnosis: Diagnosis) -> Table:
         Column("the app feeds", lambda row: row.name, numeric=False),
         Column("largest difference", lambda row: number(row.max_abs)),
         Column("mean of largest", lambda row: number(row.mean_abs)),
-        Column("same top-1 %", lambda row: EMPTY if row.same_top1 is None else f"{row.same_top1:.1f}"),
+        Column("same top-1 %", lambda row: EMPTY if row.same_top1 is None else fixed(row.same_top1, 1)),
         Column("nearer", lambda row: f"{row.nearer:,}" if row.family else EMPTY),
         Column("farther", lambda row: f"{row.farther:,}" if row.family else EMPTY),
         Column("p (Holm)", lambda row: number(row.p, 2) if row.family else EMPTY),

@@ -110,6 +110,9 @@ class LayerError(Sums):
     """Number of codes at the lower end of the range; 0 if that code stands for 0, because a ReLU produces zeros."""
     at_highest: int = 0
     """Number of codes at the upper end of the range."""
+    clipped: int = 0
+    """Number of the baseline's elements outside the range that the candidate's codes can hold, by more than half a
+    step."""
     channels: ChannelSums = field(default_factory=ChannelSums)
     more: Mapping[str, Sums] = field(default_factory=dict, metadata={"add": _added})
     """Name in `LAYER_STATISTICS` → sums of that statistic."""
@@ -154,6 +157,7 @@ class LayerError(Sums):
             coded=baseline.size if codes else 0,
             at_lowest=below,
             at_highest=above,
+            clipped=_count_clipped(expected, codes),
             channels=ChannelSums(totals.channels[0], totals.channels[1], totals.spoiled) if width else ChannelSums(),
             more={name: statistic.sums(baseline, candidate) for name, statistic in LAYER_STATISTICS.items()},
         )
@@ -168,6 +172,11 @@ class LayerError(Sums):
     def saturated(self) -> float | None:
         """Share of codes at an end of the code range; None for floats."""
         return (self.at_lowest + self.at_highest) / self.coded if self.coded else None
+
+    @property
+    def clipped_share(self) -> float | None:
+        """Share of the baseline's elements that the candidate's codes cannot hold; None for floats."""
+        return self.clipped / self.coded if self.coded else None
 
     @property
     def worst_channel(self) -> int | None:
@@ -236,3 +245,14 @@ def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, in
     highest = (codes.highest - 0.5 - codes.zero_point) * codes.scale
     below, above = count_beyond(actual, lowest, highest)
     return below if codes.lowest < codes.zero_point else 0, above
+
+
+def _count_clipped(expected: NDArray[Any], codes: Codes | None) -> int:
+    """Number of elements below the lowest or above the highest code by more than half a step."""
+    if codes is None:
+        return 0
+    from quantlab.statistics.layers.compiled import count_beyond
+
+    lowest = (codes.lowest - 0.5 - codes.zero_point) * codes.scale
+    highest = (codes.highest + 0.5 - codes.zero_point) * codes.scale
+    return sum(count_beyond(expected, lowest, highest))

@@ -3,6 +3,15 @@
 from quantlab.statistics.reference.answers import answers_of
 from quantlab.statistics.reference.chance import chance_check
 from quantlab.statistics.reference.class_order import class_order, held_out_order
+from quantlab.statistics.reference.softmax import sigmoid_twice, softmax_twice
 from quantlab.statistics.reference.targets import target_checks
 
-__all__ = ["answers_of", "chance_check", "class_order", "held_out_order", "target_checks"]
+__all__ = [
+    "answers_of",
+    "chance_check",
+    "class_order",
+    "held_out_order",
+    "sigmoid_twice",
+    "softmax_twice",
+    "target_checks",
+]

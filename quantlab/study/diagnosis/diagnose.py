@@ -1,11 +1,14 @@
 """From a model and samples to a diagnosis: nothing is converted, only the float model runs."""
 
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from quantlab.conventions import InputFacts
 from quantlab.models import identify
 from quantlab.names import counted
 from quantlab.progress import Progress, Silent
@@ -14,11 +17,12 @@ from quantlab.samples import SampleOptions, labels_of, open_samples, refuse_miss
 from quantlab.statistics import looks_like_probabilities
 from quantlab.store import Store
 from quantlab.study.context import Context, naming, open_model, pool_for
+from quantlab.study.diagnosis.app import AppOutputs, read_app, reproduce
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.options import DiagnoseOptions
-from quantlab.study.diagnosis.probe import fed_conventions, try_conventions
+from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
-from quantlab.study.diagnosis.words import headline
+from quantlab.study.diagnosis.words import headline, notes_on_output
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.task import scored_output
@@ -26,8 +30,11 @@ from quantlab.types import Diagnosis, OpenedModel, SampleSet, TensorSpec
 
 __all__ = ["diagnose"]
 
-_MOST_BYTES = 256 * 2**20
+_MOST_BYTES = 320 * 2**20
 """Bytes of samples that are fed at most: each convention feeds them anew."""
+
+_USUAL = 500
+"""Samples that are taken if no limit is given."""
 
 _FEWEST = 100
 """Samples that are taken however large they are."""
@@ -83,8 +90,9 @@ class _Diagnosing:
         feeding = Feeding(context, reference_run(context, model, outputs), samples, output.name, order)
         with naming("run the model"):
             as_is = feeding.outputs(None, slice(None))
+            app = self._app(feeding, as_is)
             truth = _truth(samples, output, as_is, order)
-            return self._diagnosed(feeding, model, as_is, truth)
+            return self._diagnosed(_Subject(feeding, as_is, [*feeding.facts(model.rescaling)], truth, app))
 
     def _samples(self, model: OpenedModel) -> SampleSet:
         """A random subset of the samples, stratified by label, of bounded size."""
@@ -93,7 +101,7 @@ class _Diagnosing:
         self.context.progress.begin(step)
         asked = SampleOptions(
             preprocessing=options.preprocessing,
-            limit=options.limit,
+            limit=_USUAL if options.limit is None else options.limit,
             seed=options.seed,
             labels=options.labels,
             stall_seconds=options.time_limit,
@@ -102,17 +110,31 @@ class _Diagnosing:
         )
         folder = self.context.store.root / "samples"
         samples, _ = open_samples(self.data, None, model_inputs=inputs, folder=folder, options=asked, calibrate=0)
-        affordable = max(_FEWEST, int(_MOST_BYTES // max(1.0, _sample_bytes(samples))))
+        # A limit that is asked for holds, whatever it costs.
+        affordable = (
+            samples.n
+            if options.limit is not None
+            else max(_FEWEST, int(_MOST_BYTES // max(1.0, _sample_bytes(samples))))
+        )
         if samples.n > affordable:
             asked = replace(asked, limit=affordable)
             samples, _ = open_samples(self.data, None, model_inputs=inputs, folder=folder, options=asked, calibrate=0)
         self.context.progress.end(step, "done")
         return samples
 
-    def _diagnosed(self, feeding: Feeding, model: OpenedModel, as_is: Array, truth: Truth | None) -> Diagnosis:
+    def _app(self, feeding: Feeding, as_is: Array) -> AppOutputs | None:
+        if self.options.app is None:
+            return None
+        values = read_app(self.options.app, feeding.samples, feeding.output, as_is[np.argsort(feeding.order)])
+        classes = as_is.ndim == 2 and as_is.shape[1] > 1
+        probabilities = as_is.ndim == 2 and as_is.dtype.kind == "f" and looks_like_probabilities(as_is)
+        return AppOutputs(values[feeding.order].astype(np.float64), classes, probabilities)
+
+    def _diagnosed(self, subject: "_Subject") -> Diagnosis:
+        feeding, as_is, truth, app = subject.feeding, subject.as_is, subject.truth, subject.app
         samples = feeding.samples
         diagnosis = Diagnosis(
-            model=model.description.path,
+            model=str(self.context.file.path),
             data=self.data,
             output=feeding.output,
             n=samples.n,
@@ -122,16 +144,38 @@ class _Diagnosing:
             score=None,
             interval=None,
             headline="",
+            notes=tuple(notes_on_output(as_is, feeding.output)) if isinstance(truth, ClassTruth) else (),
         )
+        fed = [] if truth is None and app is None else fed_conventions(feeding, subject.facts)
         if truth is not None:
-            fed = fed_conventions(feeding, [*feeding.facts(model.rescaling)])
-            step = f"try {counted(len(fed), 'convention')}"
-            self.context.progress.begin(step, len(fed))
             score, interval = truth.score(truth.losses(as_is, slice(None)))
-            tried = try_conventions(feeding, truth, as_is, fed, lambda done: self.context.progress.advance(step, done))
-            self.context.progress.end(step, "done")
+            with self._trying(fed) as advance:
+                tried = try_conventions(feeding, truth, as_is, fed, advance)
             diagnosis = replace(diagnosis, score=score, interval=interval, tried=tried)
+        if app is not None:
+            with self._trying(fed) as advance:
+                diagnosis = replace(diagnosis, app=reproduce(feeding, app, as_is, fed, advance))
         return replace(diagnosis, headline=headline(diagnosis))
+
+    @contextmanager
+    def _trying(self, fed: Sequence[FedConvention]) -> Iterator[Callable[[int], None]]:
+        """Show the progress of conventions; yields what is called after each."""
+        step, progress = f"try {counted(len(fed), 'convention')}", self.context.progress
+        progress.begin(step, len(fed))
+        yield lambda done: progress.advance(step, done)
+        progress.end(step, "done")
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The model with its samples, and what its output is compared with."""
+
+    feeding: Feeding
+    as_is: Array
+    """The output for the samples as they are."""
+    facts: Sequence[InputFacts]
+    truth: Truth | None
+    app: AppOutputs | None
 
 
 def _sample_bytes(samples: SampleSet) -> float:

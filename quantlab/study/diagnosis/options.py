@@ -19,8 +19,8 @@ class DiagnoseOptions:
     """A file of labels, for data that contain none."""
     score_output: str | None = None
     """Name of the output that is compared; required if the model has several outputs."""
-    limit: int = 500
-    """Maximum number of samples; fewer are taken if they are large."""
+    limit: int | None = None
+    """Maximum number of samples; None takes 500, or fewer if they are large: 320 MiB, but at least 100."""
     seed: int = 0
     """Seed for all random sampling."""
     model: ModelOptions = field(default_factory=ModelOptions)

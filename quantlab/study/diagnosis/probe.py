@@ -11,13 +11,13 @@ from quantlab.study.diagnosis.feeding import Array, Feeding, fed_values
 from quantlab.study.diagnosis.truth import ClassTruth, Losses, Truth
 from quantlab.types import TriedConvention
 
-__all__ = ["LARGEST_P", "FedConvention", "fed_conventions", "try_conventions"]
+__all__ = ["LARGEST_P", "SCREENED", "FedConvention", "fed_conventions", "try_conventions"]
 
 LARGEST_P = 0.01
 """Largest corrected p-value of a convention that is named: of a hundred diagnoses of right samples, at most one names a
 convention by chance."""
 
-_SCREENED = 100
+SCREENED = 100
 """Samples on which each convention is tried first. One that shows no gain on them goes no further: that saves most of
 the time, and can only hide a convention, not name one."""
 
@@ -90,7 +90,7 @@ def try_conventions(
 
 def _losses(feeding: Feeding, truth: Truth, before: Losses, one: FedConvention) -> Losses:
     """The losses of all samples by a convention, or of the first if they show no gain."""
-    first, rest = slice(0, min(_SCREENED, len(before))), slice(_SCREENED, len(before))
+    first, rest = slice(0, min(SCREENED, len(before))), slice(SCREENED, len(before))
     of = (one.input, one.convention)
     losses = truth.losses(feeding.outputs(of, first), first)
     if rest.start >= len(before) or not _gains(before[first], losses):

@@ -1,19 +1,89 @@
 """The sentences of a diagnosis: the cause, and the change to make."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from quantlab.names import counted, shortened
+from quantlab.statistics import sigmoid_twice, softmax_twice
 from quantlab.study.diagnosis.probe import LARGEST_P
 from quantlab.types import Diagnosis, Interval, TriedConvention
 
-__all__ = ["headline"]
+__all__ = ["headline", "notes_on_output"]
 
 _NAMED = 3
 """Conventions that are as good as the best which a sentence names at most."""
 
 
+_WORTH_A_WORD = 0.5
+"""Largest corrected p-value of a convention that is not named as the cause, and yet mentioned."""
+
+
 def headline(diagnosis: Diagnosis) -> str:
-    """What the labels say, in one sentence or two."""
+    """What the outputs of an app and the labels say, in a sentence or two for each."""
+    said = [_of_app(diagnosis)] if diagnosis.app else []
+    if diagnosis.metric is not None or not said:
+        said.append(_of_labels(diagnosis))
+    return ". ".join(said)
+
+
+def notes_on_output(outputs: npt.NDArray[Any], output: str) -> list[str]:
+    """What the values of an output of classes tell about its activation, which changes no top-1; mostly nothing.
+
+    Args:
+        outputs: (n, classes), or (n, 1) or (n,) of a binary classifier: what the model gives for the samples.
+        output: Name of the output.
+    """
+    low, high = (float(value) for value in (outputs.min(initial=np.inf), outputs.max(initial=-np.inf)))
+    if softmax_twice(outputs):
+        twice = (
+            f"every row of the output '{output}' is the softmax of probabilities, so softmax was applied twice: its "
+            f"values lie in {low:.3f}…{high:.3f}. That changes no top-1, but every confidence, and training with it is "
+            f"slow; remove one of the two"
+        )
+        return [twice]
+    if outputs.size == len(outputs) and sigmoid_twice(outputs):
+        twice = (
+            f"the output '{output}' lies in {low:.3f}…{high:.3f}, as sigmoids of probabilities do, so every sample is "
+            f"above 0.5; remove one of two sigmoids, or compare with 0.622"
+        )
+        return [twice]
+    return []
+
+
+def _of_app(diagnosis: Diagnosis) -> str:
+    best = diagnosis.app[0]
+    as_is = next(one for one in diagnosis.app if not one.family)
+    if as_is.equal:
+        return (
+            f"The app computes what the model does in Python on these samples (largest difference "
+            f"{as_is.max_abs:.3g}), so its preprocessing is theirs"
+        )
+    if best.named:
+        cause = f"{best.cause[0].upper()}{best.cause[1:]}"
+        then = (
+            "then its outputs are those of the model" if best.equal else "then its outputs are nearest to the model's"
+        )
+        return (
+            f"{cause}: {then}, with a largest difference of {best.max_abs:.3g} instead of {as_is.max_abs:.3g}"
+            f"{_same_top1(best.same_top1, as_is.same_top1)}"
+        )
+    return (
+        f"None of {counted(len(diagnosis.app) - 1, 'convention')} reproduces the outputs of the app; with the samples "
+        f"as they are, the largest difference is {as_is.max_abs:.3g}"
+        + ("" if as_is.same_top1 is None else f", and the top-1 is the same on {as_is.same_top1:.1f} % of the samples")
+    )
+
+
+def _same_top1(best: float | None, as_is: float | None) -> str:
+    if best is None or as_is is None:
+        return ""
+    return f", and the same top-1 on {best:.1f} % of the samples instead of {as_is:.1f} %"
+
+
+def _of_labels(diagnosis: Diagnosis) -> str:
     if diagnosis.metric is None or diagnosis.score is None:
         return (
             f"'{diagnosis.data}' has no labels that the output '{diagnosis.output}' can be compared with, so nothing "
@@ -36,7 +106,7 @@ def _begun(named: TriedConvention) -> str:
 
 def _scored(metric: str, score: float, interval: Interval | None) -> str:
     if metric == "r2":
-        return f"R² {score:.3g}"
+        return f"R² {score:.3g}".replace("-", "−").replace("inf", "∞")
     ends = "" if interval is None else f" [{interval.lower:.1f}, {interval.upper:.1f}]"
     return f"{score:.1f} %{ends} right"
 
@@ -46,7 +116,19 @@ def _nothing(diagnosis: Diagnosis) -> str:
         f"No other convention makes more of the samples right beyond chance: as they are, "
         f"{_scored(str(diagnosis.metric), diagnosis.score or 0.0, diagnosis.interval)}, and "
         f"{counted(len(diagnosis.tried), 'convention was', 'conventions were')} tried (corrected p-value above "
-        f"{LARGEST_P:g}, or too small a gain to explain the wrong answers)"
+        f"{LARGEST_P:g}, or too small a gain to explain the wrong answers){_best_of(diagnosis)}"
+    )
+
+
+def _best_of(diagnosis: Diagnosis) -> str:
+    """The convention that gains most, if it gains by itself, for who can give more samples."""
+    best = next((one for one in diagnosis.tried if one.n == diagnosis.n), None)
+    if best is None or best.became_right <= best.became_wrong or best.p > _WORTH_A_WORD:
+        return ""
+    more = "; more samples may decide, see --limit" if diagnosis.available > diagnosis.n else ""
+    return (
+        f". Nearest to it comes '{best.name}': {best.became_right:,} more right and {best.became_wrong:,} more wrong, "
+        f"corrected p-value {best.p:.2g}{more}"
     )
 
 

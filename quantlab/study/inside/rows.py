@@ -100,6 +100,7 @@ def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
         baseline_maximum=error.range_baseline.maximum,
         error_quantiles={f"{percent:g}": error.sketch.quantile(percent / 100) for percent in QUANTILES},
         saturated=error.saturated,
+        clipped=error.clipped_share,
         worst_channel=error.worst_channel,
         worst_channel_sqnr_db=error.worst_channel_sqnr_db,
         more=error.more_figures,

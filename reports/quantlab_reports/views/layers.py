@@ -11,7 +11,7 @@ from typing import Any
 
 from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
-from quantlab_reports.figures import EMPTY, fixed, number, share, with_sign
+from quantlab_reports.figures import EMPTY, fixed, number, percent, share, with_sign
 from quantlab_reports.layer_words import short_layer, source_in_words
 from quantlab_reports.model import NOT_SHOWN, Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
@@ -57,6 +57,7 @@ LAYERS = RowView(
         Column("different values", lambda row: share(row.different, row.count)),
         Column("mean abs error", figure("mean_abs")),
         Column("max abs error", figure("max_abs")),
+        Column("clipped", lambda row: EMPTY if row.clipped is None else percent(row.clipped)),
         Column("SQNR dB", decibels_of("sqnr_db")),
         Column("error growth", _growth),
         Column("isolated SQNR dB", decibels_of("isolated_sqnr_db")),

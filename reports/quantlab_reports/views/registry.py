@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from quantlab.formats import Format
 from quantlab.store import Store
 from quantlab_reports.model import Selection, Table
+from quantlab_reports.views.calibration import CALIBRATION, calibration_table
 from quantlab_reports.views.candidates import CANDIDATES, candidate_table
 from quantlab_reports.views.costs import COSTS, cost_table
 from quantlab_reports.views.duplicates import DUPLICATES, duplicate_table
@@ -73,6 +74,11 @@ VIEWS: Mapping[str, View] = {
         lambda store, selection, _: duplicate_table(store.read_duplicates(), selection),
         tuple(DUPLICATES.sorts),
         DUPLICATES.kind,
+    ),
+    "calibration": View(
+        lambda store, selection, _: calibration_table(store.read_calibration(), selection),
+        tuple(CALIBRATION.sorts),
+        CALIBRATION.kind,
     ),
 }
 """All views of `quantlab show` by name."""

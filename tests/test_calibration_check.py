@@ -1,0 +1,179 @@
+"""Calibration samples beside scored samples: what is said before anything is converted, and what is left alone."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import quantlab_in_process
+from diagnosed_models import CLEAN, made
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from study_fixtures import a_study
+
+from quantlab.statistics import InputSums, LayerError, OutsideSums, extreme_samples
+from quantlab.study.calibration_check import check_calibration, told_of_calibration, with_recorded
+from quantlab.types import Codes, InputRange, Port, SampleSet, TensorSpec
+
+RANDOM = np.random.default_rng(0)
+PIXELS = RANDOM.integers(0, 256, (60, 4, 4, 3)).astype(np.float32)
+PIXELS[0, 0, 0], PIXELS[1, 0, 0] = 0, 255
+
+
+def sample_set(folder: Path, values, source="samples.npz") -> SampleSet:
+    samples = dataclasses.replace(
+        a_study(folder).samples,
+        folder=folder,
+        n=len(values),
+        inputs=(TensorSpec("image", (None, *values.shape[1:]), values.dtype.name),),
+        source=source,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(samples.input_file("image"), values)
+    np.save(folder / "indices.npy", np.arange(len(values)) * 10)
+    return samples
+
+
+def told(folder, calibration, scored):
+    check = check_calibration(
+        sample_set(folder / "calibration", calibration, "scaled.npz"), sample_set(folder / "data", scored)
+    )
+    return told_of_calibration(check)
+
+
+def with_outlier(values, row, value):
+    stretched = values.copy()
+    stretched[row, 0, 0, 0] = value
+    return stretched
+
+
+SCALED_ONCE_MORE = (
+    "the calibration covers 0.39 % of the range of the data: the input 'image' is 0…1 in the calibration samples and "
+    "0…255 in the scored samples, of which 99 % of the values lie outside and are clipped by static quantization; "
+    "preprocess both alike"
+)
+NOT_SCALED = (
+    "the data use 0.39 % of the range of the calibration: the input 'image' is 0…255 in the calibration samples and "
+    "0…1 in the scored samples, so static quantization leaves few steps to them; preprocess both alike, or calibrate "
+    "on samples like those that are scored"
+)
+ONE_EXTREME = (
+    "1 calibration sample stretches the range of the input 'image' from 0…255 to 0…5000: sample 30 (counted from 0) of "
+    "'scaled.npz'; remove it if such values are no real ones, because every step of static quantization becomes as "
+    "much larger"
+)
+UNIT = (PIXELS / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "scored", "sentences"),
+    [
+        pytest.param(PIXELS[::2], PIXELS[1::2], [], id="two halves of the same"),
+        pytest.param(UNIT, PIXELS, [SCALED_ONCE_MORE], id="scaled once more"),
+        pytest.param(PIXELS, UNIT, [NOT_SCALED], id="not scaled"),
+        pytest.param(PIXELS, with_outlier(PIXELS, 3, 5000.0), [], id="one extreme value among those that are scored"),
+        pytest.param(with_outlier(PIXELS, 3, 5000.0), PIXELS, [ONE_EXTREME], id="one extreme calibration sample"),
+        pytest.param(np.zeros((30, 2, 2, 1), np.bool_), np.ones((30, 2, 2, 1), np.bool_), [], id="no numbers"),
+    ],
+)
+def test_what_is_told_before_the_conversion(calibration, scored, sentences, tmp_path):
+    assert told(tmp_path, calibration, scored) == sentences
+
+
+def test_every_input_and_channel_has_a_range(tmp_path):
+    scored = np.stack([PIXELS[..., 0], PIXELS[..., 0] * 2], axis=-1)
+    check = check_calibration(sample_set(tmp_path / "c", scored / 2), sample_set(tmp_path / "d", scored))
+    assert [(row.of, row.channel, row.minimum, row.maximum, row.covered) for row in check.ranges] == [
+        ("calibration", None, 0.0, 255.0, 0.5),
+        ("scored", None, 0.0, 510.0, None),
+        ("calibration", 0, 0.0, 127.5, 0.5),
+        ("scored", 0, 0.0, 255.0, None),
+        ("calibration", 1, 0.0, 255.0, 0.5),
+        ("scored", 1, 0.0, 510.0, None),
+    ]
+    assert check.ranges[0].mean == pytest.approx(scored.mean() / 2)
+    assert check.ranges[0].outside == pytest.approx(np.mean(scored > 255))
+
+
+def test_the_range_of_an_artifact_is_that_of_its_codes(tmp_path):
+    scored = sample_set(tmp_path / "d", PIXELS)
+    check = check_calibration(sample_set(tmp_path / "c", PIXELS), scored)
+    port = Port("image", "x", 0, (None, 4, 4, 3), "int8", Codes(scale=0.5, zero_point=-128, lowest=-128, highest=127))
+    variant = dataclasses.replace(a_study(tmp_path).trials[0].variant, name="mine", inputs=(port,))
+    added = with_recorded(check, [variant], scored).ranges[-1]
+    outside = float(np.mean(PIXELS > 127.75))
+    assert added == InputRange("image", "mine", None, 0.0, 127.5, None, None, covered=0.5, outside=outside)
+
+
+BATCHES = arrays(np.float32, (9, 2, 3), elements=st.floats(-1e6, 1e6, width=32))
+
+
+@given(values=BATCHES, cut=st.integers(1, 8))
+def test_parts_of_samples_add_up_to_all_of_them(values, cut):
+    whole, parts = InputSums.of(values), InputSums.of(values[:cut]) + InputSums.of(values[cut:])
+    for field in dataclasses.fields(InputSums):
+        np.testing.assert_allclose(getattr(parts, field.name), getattr(whole, field.name), rtol=1e-12, atol=1e-6)
+    assert (parts.minimum, parts.maximum) == (float(values.min()), float(values.max()))
+    ends = float(values.min()) / 2, float(values.max()) / 2
+    assert OutsideSums.of(values[:cut], *ends) + OutsideSums.of(values[cut:], *ends) == OutsideSums.of(values, *ends)
+
+
+@pytest.mark.parametrize(
+    ("highest", "most", "found"),
+    [
+        pytest.param([1, 1, 9, 1], 2, [2], id="one"),
+        pytest.param([1, 9, 9, 1], 2, [1, 2], id="two that are equal"),
+        pytest.param([1, 9, 9, 9], 2, [], id="more than a few"),
+        pytest.param([1, 1, 1.5, 1], 2, [], id="a little larger"),
+        pytest.param([0, 0, 0, 0], 2, [], id="no range"),
+    ],
+)
+def test_samples_without_which_the_range_is_half(highest, most, found):
+    sums = InputSums.of(np.array([[0.0, high] for high in highest]))
+    assert extreme_samples(sums, most).tolist() == found
+
+
+@given(values=arrays(np.float32, (8, 5), elements=st.floats(-4, 4, width=32)), cut=st.integers(0, 8))
+def test_clipped_values_of_parts_add_up(values, cut):
+    codes = Codes(scale=0.0078125, zero_point=0, lowest=-128, highest=127)
+    held = np.clip(values, -1, 127 / 128)
+    whole = LayerError.of(values, held, codes=codes)
+    parts = LayerError.of(values[:cut], held[:cut], codes=codes) + LayerError.of(values[cut:], held[cut:], codes=codes)
+    half = codes.scale / 2
+    beyond = (values.astype(np.float64) < -1 - half) | (values.astype(np.float64) > 127 / 128 + half)
+    assert parts.clipped == whole.clipped == np.count_nonzero(beyond)
+    assert whole.clipped_share == np.mean(beyond)
+    assert LayerError.of(values, held).clipped_share is None
+
+
+@pytest.mark.starts_children
+def test_a_study_warns_before_it_converts_and_keeps_the_ranges(tmp_path):
+    clean = CLEAN["pixels of 0…255"]
+    model, x, y = made(tmp_path, clean, n=300)
+    np.savez(tmp_path / "test.npz", x=x, y=y)
+    np.savez(tmp_path / "scaled.npz", x=x[:50] / 255)
+    given = ("--data", "test.npz", "--runtimes", "python", "--no-costs", "--out", "study")
+    calibrated = ("--calibration", "scaled.npz", "--settings", "onnx-int8")
+    done = quantlab_in_process("analyze", model, *given, *calibrated, cwd=tmp_path)
+    said = "the calibration covers 0.39 % of the range of the data: the input 'x' is 0…1 in the calibration samples and"
+    lines = done.stderr.splitlines()
+    warned = next(place for place, line in enumerate(lines) if line.startswith(f"warning: {said}"))
+    assert warned < next(place for place, line in enumerate(lines) if "convert onnx-int8: done" in line)
+    assert f"! {said}" in done.stdout + done.stderr
+    ranges = json.loads(quantlab_in_process("show", "calibration", "study", "--json", cwd=tmp_path).stdout)
+    assert [(row["of"], row["channel"]) for row in ranges[:2]] == [("calibration", None), ("scored", None)]
+    assert ranges[0]["maximum"] == pytest.approx(1)
+    assert ranges[0]["outside"] > 0.9
+    layers = json.loads(quantlab_in_process("show", "layers", "study", "--json", cwd=tmp_path).stdout)
+    clipped = {row["op"]: row["clipped"] for row in layers if row["setting"] == "onnx-int8" and row["aligned"]}
+    assert clipped["Reshape"] > 0.9
+
+    again = quantlab_in_process("analyze", model, *given, "--settings", "onnx-dynamic", cwd=tmp_path)
+    assert (again.status, said in again.stdout + again.stderr) == (0, False)
+    shown = quantlab_in_process("show", "calibration", "study", cwd=tmp_path)
+    assert (shown.status, shown.last.partition(", because")[0]) == (
+        2,
+        "quantlab: the study 'study' has no ranges of calibration samples",
+    )
