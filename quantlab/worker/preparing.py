@@ -6,6 +6,7 @@ float32 pixels. What these functions raise costs one picture.
 """
 
 import io
+import re
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -45,12 +46,20 @@ def prepare_pictures(request: Prepare, emit: Emit) -> None:
                 try:
                     pixels = _pixels(picture, step, grey=request.grey)
                 except Exception as error:  # noqa: BLE001 (a file of the user may make a library raise anything)
-                    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                    emit(Prepared(place, name, offset, (), "", reason))
+                    emit(Prepared(place, name, offset, (), "", _reason(error)))
                     continue
                 target.write(pixels.tobytes())
                 target.flush()
                 emit(Prepared(place, name, offset, pixels.shape, pixels.dtype.name, None))
+
+
+_INNER = re.compile(r"\{\{[^}]*\}\}|\[Op:\w+\]")
+"""What TensorFlow writes about its own functions into a message."""
+
+
+def _reason(error: Exception) -> str:
+    said = " ".join(_INNER.sub("", str(error)).split())
+    return said[:300] or type(error).__name__
 
 
 def _pixels(picture: Picture, step: Any, *, grey: bool) -> Array:

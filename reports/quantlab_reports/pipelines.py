@@ -1,10 +1,11 @@
 """Pipelines of apps as text and as JSON: a sentence, the pipelines, and what decoders make of each kind of file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-from quantlab.names import counted, shortened
+from quantlab.names import counted, joined, shortened
 from quantlab.types import ComparedPipeline, DecodedKind, PhotoFailure, PipelineComparison, SwappedStep
 from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import Column, Table, plain, table_of
@@ -17,6 +18,11 @@ _NAMED = 3
 _READ = (
     "mean and largest: differences from the declared tensors in steps of 1/255; step: the one whose replacement by the "
     "declared one removes most of the mean difference, and what is then left"
+)
+
+_READ_KINDS = (
+    "mean (and largest) difference of decoded pixels 0–255 from those of the declared decoder, before resizing; "
+    "decoded: files that the declared decoder refuses"
 )
 
 
@@ -78,29 +84,35 @@ def pipeline_table(comparison: PipelineComparison) -> Table:
 
 
 def kind_table(comparison: PipelineComparison) -> Table:
-    """Return what the decoders make of the kinds of files; equal decoders have rows of their own."""
-    rows = [row for row in comparison.kinds if row.decoder]
+    """Return what the decoders make of the kinds of files: a row for each kind, and a column for each decoder."""
+    decoders = list(dict.fromkeys(row.decoder for row in comparison.kinds if row.decoder))
+    by_kind: dict[str, dict[str, DecodedKind]] = {}
+    for row in comparison.kinds:
+        by_kind.setdefault(row.kind, {})[row.decoder] = row
     columns = [
-        Column("kind of file", lambda row: row.kind, numeric=False),
-        Column("decoder", lambda row: row.decoder, numeric=False),
-        Column("files", lambda row: f"{row.files:,}"),
-        Column("mean of 255", lambda row: number(row.mean, 2)),
-        Column("largest", lambda row: number(row.largest, 3)),
-        Column("other size", lambda row: _some(row.other_size)),
-        Column("refused", lambda row: _some(row.failed)),
-        Column("refused by the declared one alone", lambda row: _some(row.only_here)),
+        Column("kind of file", lambda row: row[0], numeric=False),
+        Column("files", lambda row: f"{row[1][''].files:,}"),
+        *(Column(name, partial(_decoded, name), numeric=False) for name in decoders),
     ]
-    below = ["differences of decoded pixels from those of the declared decoder, before resizing"]
     keys = tuple(field.name for field in fields(DecodedKind))
-    return table_of(columns, rows, keys=keys, records=[plain(row) for row in comparison.kinds], below=below)
+    records = [plain(row) for row in comparison.kinds]
+    return table_of(columns, list(by_kind.items()), keys=keys, records=records, below=[_READ_KINDS])
+
+
+def _decoded(decoder: str, row: tuple[str, dict[str, DecodedKind]]) -> str:
+    """What a decoder makes of the files of one kind."""
+    found = row[1].get(decoder)
+    if found is None:
+        return EMPTY
+    parts = [] if found.mean is None else [f"{number(found.mean, 2)} ({number(found.largest, 3)})"]
+    for count, word in ((found.other_size, "other size"), (found.only_here, "decoded"), (found.failed, "refused")):
+        if count:
+            parts.append(word if count == found.files else f"{count:,} {word}")
+    return ", ".join(parts)
 
 
 def _count(value: int | None) -> str:
     return EMPTY if value is None else f"{value:,}"
-
-
-def _some(value: int) -> str:
-    return f"{value:,}" if value else EMPTY
 
 
 def _loss(row: ComparedPipeline) -> str:
@@ -118,13 +130,17 @@ def _step(row: ComparedPipeline) -> str:
 
 def _lost(comparison: PipelineComparison) -> list[str]:
     """Sentences about photos without a tensor."""
-    lines = [_of("the declared preprocessing", comparison.refused)] if comparison.refused else []
-    lines += [_of(f"'{row.name}'", row.failures) for row in comparison.pipelines if row.failures]
+    alike: dict[tuple[PhotoFailure, ...], list[str]] = {}
+    for row in comparison.pipelines:
+        if row.failures:
+            alike.setdefault(row.failures, []).append(f"'{row.name}'")
+    lines = [_of(["the declared preprocessing"], comparison.refused)] if comparison.refused else []
+    lines += [_of(names, failures) for failures, names in alike.items()]
     return ["\n".join(lines)] if lines else []
 
 
-def _of(whose: str, failures: tuple[PhotoFailure, ...]) -> str:
+def _of(names: Sequence[str], failures: tuple[PhotoFailure, ...]) -> str:
     files = [f"'{one.file}' ({one.reason})" for one in failures]
-    return (
-        f"! {whose} gives no tensor for {counted(len(files), 'photo')}: {shortened(files, most=_NAMED, separator=';')}"
-    )
+    some = shortened(files, most=_NAMED, separator=";")
+    gives = "gives" if len(names) == 1 else "give"
+    return f"! {joined(names)} {gives} no tensor for {counted(len(files), 'photo')}: {some}"

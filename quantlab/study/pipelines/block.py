@@ -80,7 +80,12 @@ class BlockSteps:
                 results[decoder, DECLARED] = _side_by_side(self._fitted, images)
             own = [step for step in self._running(lambda app: (app.resizer,)) if (decoder, step.name) in pairs]
             for steps in _by_place(own):
-                results |= {(decoder, name): resized for name, resized in self._resized(steps, images).items()}
+                again = _equal(images, decoded_by[DECLARED]) if decoder != DECLARED else []
+                others = [_SAME if place in again else image for place, image in enumerate(images)]
+                for name, resized in self._resized(steps, others).items():
+                    for place in again:
+                        resized[place] = results[DECLARED, name][place]
+                    results[decoder, name] = resized
         return results
 
     def _fitted(self, pixels: Result) -> Result:
@@ -123,6 +128,19 @@ class BlockSteps:
     def _steps(self, of: Callable[[AppPipeline], Iterable[AppStep]]) -> list[AppStep]:
         """The steps of the pipelines, each once."""
         return list({step.name: step for app in self.apps for step in of(app)}.values())
+
+
+_SAME = Unprepared("its pixels are those of the declared decoder")
+"""Stands for a photo that need not be resized again."""
+
+
+def _equal(images: Sequence[Result], declared: Sequence[Result]) -> list[int]:
+    """Places of the photos for which a decoder gives exactly the declared pixels."""
+    return [
+        place
+        for place, (image, other) in enumerate(zip(images, declared, strict=True))
+        if not isinstance(image, Unprepared) and not isinstance(other, Unprepared) and np.array_equal(image, other)
+    ]
 
 
 def _by_place(steps: Sequence[AppStep]) -> list[list[AppStep]]:

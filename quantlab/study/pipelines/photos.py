@@ -95,26 +95,30 @@ def kinds_of(path: Path) -> tuple[str, ...]:
 
     try:
         with Image.open(path) as image:
-            kinds = [kind for kind, holds in _facts(path, image) if holds]
+            kinds = [kind for kind, holds in _facts(path, image).items() if holds]
     except Exception:  # noqa: BLE001 (a file of the user may make a library raise anything)
         return ("unreadable",)
     return tuple(kinds) or (PLAIN,)
 
 
-def _facts(path: Path, image: Any) -> Iterator[tuple[str, bool]]:
+def _facts(path: Path, image: Any) -> dict[str, bool]:
     head, tail = _ends(path)
-    yield "grey", image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;")
-    yield "CMYK", image.mode in {"CMYK", "YCCK"}
-    yield "palette", image.mode == "P"
-    yield "alpha", image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
-    # Pillow opens colours of 16 bits as 8, so the header of a PNG file tells.
-    yield "16 bits", image.mode.startswith("I") or (image.format == "PNG" and head[24:25] == b"\x10")
-    yield "EXIF orientation", image.getexif().get(_ORIENTATION, 1) != 1
-    yield "ICC profile", "icc_profile" in image.info
-    yield "progressive", bool(image.info.get("progressive"))
-    yield "animated", bool(getattr(image, "is_animated", False))
     end = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(str(image.format))
-    yield "truncated", end is not None and end not in tail
+    truncated = end is not None and end not in tail
+    return {
+        "grey": image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"),
+        "CMYK": image.mode in {"CMYK", "YCCK"},
+        "palette": image.mode == "P",
+        "alpha": image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info,
+        # Pillow opens colours of 16 bits as 8, so the header of a PNG file tells.
+        "16 bits": image.mode.startswith("I") or (image.format == "PNG" and head[24:25] == b"\x10"),
+        # Pillow reads a PNG file to its end for this.
+        "EXIF orientation": not truncated and image.getexif().get(_ORIENTATION, 1) != 1,
+        "ICC profile": "icc_profile" in image.info,
+        "progressive": bool(image.info.get("progressive")),
+        "animated": bool(getattr(image, "is_animated", False)),
+        "truncated": truncated,
+    }
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:
