@@ -33,6 +33,7 @@ from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
 from quantlab_reports.diagnosed import diagnosis_document
 from quantlab_reports.hazards import lint_document
+from quantlab_reports.pipelines import pipelines_document
 from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.recommendation import RecommendationRow
@@ -74,6 +75,7 @@ def json_page() -> str:
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
     parts += ["## `quantlab lint --json`", after_first_line(lint_document)]
     parts += ["## `quantlab diagnose --json`", after_first_line(diagnosis_document)]
+    parts += ["## `quantlab diagnose --pipelines --json`", after_first_line(pipelines_document)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
         "recommend --json": RecommendationRow,
         "plan --json": PlanRow,

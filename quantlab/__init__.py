@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import DiagnoseOptions as DiagnoseOptions
+    from quantlab.study import PipelineOptions as PipelineOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
     from quantlab.study import TuneOptions as TuneOptions
     from quantlab.study import analyze as analyze
+    from quantlab.study import compare_pipelines as compare_pipelines
     from quantlab.study import convert as convert
     from quantlab.study import diagnose as diagnose
     from quantlab.study import load_study as load_study
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from quantlab.study import tune as tune
     from quantlab.types import Budget as Budget
     from quantlab.types import Diagnosis as Diagnosis
+    from quantlab.types import PipelineComparison as PipelineComparison
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
     from quantlab.types import Sensitivity as Sensitivity
@@ -47,6 +50,8 @@ _HOMES = {
     "DiagnoseOptions": "quantlab.study",
     "Diagnosis": "quantlab.types",
     "ModelOptions": "quantlab.models",
+    "PipelineComparison": "quantlab.types",
+    "PipelineOptions": "quantlab.study",
     "Preprocessing": "quantlab.types",
     "QuantlabError": "quantlab.errors",
     "Recommendation": "quantlab.types",
@@ -58,6 +63,7 @@ _HOMES = {
     "TuneOptions": "quantlab.study",
     "Verdict": "quantlab.types",
     "analyze": "quantlab.study",
+    "compare_pipelines": "quantlab.study",
     "convert": "quantlab.study",
     "diagnose": "quantlab.study",
     "judge": "quantlab.gate",

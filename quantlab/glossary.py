@@ -150,6 +150,8 @@ GLOSSARY: Mapping[str, str] = {
     "Pareto front": "Settings for which no other setting is smaller and also has a smaller upper bound of the loss.",
     "peak memory": "Most memory that the whole process used, in megabytes.",
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
+    "pipeline": "The steps by which a program turns an image file into a sample: decode, resize, scale. "
+    "'quantlab diagnose --pipelines' compares those of apps with the declared preprocessing.",
     "position": "A pixel of a label map or a step of a sequence, where the output has a class. "
     "The image or sequence remains the sample.",
     "position accuracy": "Percentage of the pixels or steps that are right, of those whose label is scored.",
@@ -175,8 +177,8 @@ GLOSSARY: Mapping[str, str] = {
     "size / float32": "Size of a variant divided by that of the float32 variant of its format.",
     "slice": "The scored samples with one value of a column that 'quantlab analyze --slice' names. "
     "A budget can limit the loss of every slice, as that of every class.",
-    "split": "Divides the loss of a trial into the steps conversion, quantization and runtime. "
-    "The steps add up to the total.",
+    "split": "Divides the loss of a trial into the steps preprocessing (with 'analyze --pipeline'), conversion, "
+    "quantization and runtime. The steps add up to the total.",
     "SQNR": "Signal to quantization noise ratio in decibels: 20 dB more means an error that is ten times smaller. "
     "It is infinite without error and −∞ if a value is not finite.",
     "stored as": "Number type that a weight is stored as, for example uint8 or float16.",

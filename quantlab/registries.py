@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from quantlab.formats import FORMATS, Format
+from quantlab.pipelines import PIPELINES, AppPipeline
 from quantlab.runtimes import RUNTIMES, Runtime
 from quantlab.samples.opening import FILE_LOADERS
 from quantlab.samples.source import FileLoader
@@ -27,6 +28,8 @@ class Registries:
     """Named metrics; a user's own function needs no entry."""
     loaders: Mapping[str, FileLoader] = field(default_factory=lambda: FILE_LOADERS)
     """File suffix → function that opens samples."""
+    pipelines: Mapping[str, AppPipeline] = field(default_factory=lambda: PIPELINES)
+    """The pipelines of apps, by which image files become tensors."""
 
     def __repr__(self) -> str:
         """Names only, because signatures show this value as a default."""

@@ -11,7 +11,7 @@ import pytest
 
 from quantlab.runtimes import requests
 from quantlab.runtimes.calls import Call, FedTensor
-from quantlab.runtimes.exchange import Job, Taps, TensorFile, TimingPlan
+from quantlab.runtimes.exchange import Job, Picture, Taps, TensorFile, TimingPlan
 from quantlab.types import Codes, messages
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
@@ -29,6 +29,7 @@ NAMES = {
     FedTensor: "FedTensor",
     messages.TriedOutput: "TriedOutput",
     messages.Block: "Block",
+    Picture: "Picture",
     messages.Unread: "{ name: string, reason: string }",
 }
 """What JavaScript calls a dataclass."""
@@ -81,10 +82,10 @@ def in_javascript(kind: object) -> set[str]:
 def crossing() -> dict[str, type]:
     """Name of a typedef → the dataclass that it stands for."""
     plain = {name: kind for kind, name in NAMES.items() if name.isidentifier()}
-    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap, requests.Try)
+    asked = (requests.Run, requests.Wait, requests.Time, requests.Tap, requests.Try, requests.Prepare)
     said = (
         *(messages.Ready, messages.Progress, messages.Repeated, messages.Timed),
-        *(messages.Tapped, messages.Tried, messages.Done, messages.Failed),
+        *(messages.Tapped, messages.Tried, messages.Prepared, messages.Done, messages.Failed),
     )
     tagged = {f"request: {kind.request}": kind for kind in asked} | {f"type: {kind.type}": kind for kind in said}
     return plain | tagged
@@ -117,9 +118,9 @@ def _plain(kind: str) -> str:
 
 def test_every_request_of_javascript_is_one():
     tags = {name.removeprefix("request: ") for name in typedefs() if name.startswith("request: ")}
-    assert tags == {"run", "wait", "time", "tap", "try"} <= set(requests.REQUESTS)
+    assert tags == {"run", "wait", "time", "tap", "try", "prepare"} <= set(requests.REQUESTS)
 
 
 def test_every_message_of_javascript_is_one():
     tags = {name.removeprefix("type: ") for name in typedefs() if name.startswith("type: ")}
-    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "tried", "done", "failed"} <= set(messages.MESSAGES)
+    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "tried", "prepared", "done", "failed"} <= set(messages.MESSAGES)

@@ -101,6 +101,14 @@ class AnalysisGroup:
             "with /versions/N for a version. It runs in the runtime serving-rest.",
         ),
     ] = None
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            help="How the app makes samples of photos, such as tfjs-default or canvas: variants are fed these samples, "
+            "so that the loss includes the app's preprocessing. See 'quantlab diagnose --pipelines'.",
+            show_default=False,
+        ),
+    ] = None
     fallback: Annotated[
         bool,
         typer.Option(

@@ -1,7 +1,8 @@
 """`quantlab diagnose`: why the float model answers wrongly, before quantization is blamed."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,11 @@ from quantlab.cli.options import (
 )
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
+from quantlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantlab.study import DiagnoseOptions
+    from quantlab_reports.model import Table
 
 __all__ = ["diagnose"]
 
@@ -36,6 +42,14 @@ def diagnose(
         typer.Option(
             help="Outputs of an app for the same samples in the same order: a .npz file with an array for each output "
             "of the model, by its name."
+        ),
+    ] = None,
+    pipelines: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare the declared preprocessing with how apps turn the same photos into samples: names and globs, "
+            "separated by commas, or 'all'. A colon adds a mode or the other order of colours: tf:unit, opencv:bgr.",
+            show_default=False,
         ),
     ] = None,
     labels: Labels = None,
@@ -61,7 +75,9 @@ def diagnose(
 
     From labels and the float model alone, the command tries other scales, colour orders, layouts and orders of classes,
     and names one only if its gain is beyond chance. With --app, it says which convention reproduces the outputs of an
-    app. It converts nothing and keeps nothing.
+    app. With --pipelines, it turns the photos of a folder into samples as apps do in Python, Node.js and a browser, and
+    says how far these are from the declared ones, by which step, and what that does to the model's answers. It converts
+    nothing and keeps nothing.
     """
     from quantlab.cli.progress import shown
     from quantlab.study import DiagnoseOptions
@@ -69,6 +85,7 @@ def diagnose(
     from quantlab_reports.diagnosed import diagnosis_document, diagnosis_text
 
     render = rendering_of(format)
+    as_json = json or format == "json"
     options = DiagnoseOptions(
         app=app,
         labels=labels,
@@ -79,10 +96,40 @@ def diagnose(
         preprocessing=image.preprocessing(data),
         time_limit=time_limit,
     )
+    if pipelines is not None:
+        _print_pipelines(model, data, pipelines, options, None if as_json else render)
+        return OK
     with shown() as progress:
         diagnosis = diagnosed(model, data=data, options=options, progress=progress)
-    if json or format == "json":
+    if as_json:
         print_json(diagnosis_document(diagnosis))
     else:
         print_result(diagnosis_text(diagnosis, render))
     return OK
+
+
+def _print_pipelines(
+    model: Path, data: str, names: str, asked: "DiagnoseOptions", render: "Callable[[Table], str] | None"
+) -> None:
+    """Compare pipelines and print what differs, as JSON without a rendering."""
+    from quantlab.cli.progress import shown
+    from quantlab.study import PipelineOptions, compare_pipelines
+    from quantlab_reports.pipelines import pipelines_document, pipelines_text
+
+    for option, value in (("--app", asked.app), ("--labels", asked.labels)):
+        if value is not None:
+            raise UsageError(f"--pipelines compares photos, whose labels are their folders; leave {option} out")
+    options = PipelineOptions(
+        score_output=asked.score_output,
+        limit=asked.limit or PipelineOptions().limit,
+        seed=asked.seed,
+        model=asked.model,
+        preprocessing=asked.preprocessing,
+        time_limit=asked.time_limit,
+    )
+    with shown() as progress:
+        found = compare_pipelines(model, data=data, pipelines=names.split(","), options=options, progress=progress)
+    if render is None:
+        print_json(pipelines_document(found))
+    else:
+        print_result(pipelines_text(found, render))

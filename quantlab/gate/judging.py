@@ -16,6 +16,7 @@ from quantlab.gate.output_limits import limited_figures
 from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
+from quantlab.gate.preprocessing_part import with_preprocessing_part
 from quantlab.gate.stored import judged_metrics, mapped_file, reference_samples, scored_file
 from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import study_folder
@@ -35,6 +36,7 @@ from quantlab.types import (
     Budget,
     Evidence,
     Looks,
+    Loss,
     OpenedModel,
     Setting,
     Study,
@@ -158,6 +160,7 @@ def gather(
         trials = tuple(pool.map(seen, study.trials))
     name = name or name_of(study_folder(Path(study.model.path)))
     verdict = decide(trials, budget, study=name, settings=settings, each=each, registries=registries)
+    verdict = with_preprocessing_part(verdict, study, compared.loss_of_pipeline())
     refuse_poor_reference(study, compared.reference, budget, compared.metrics)
     warnings = (*compared.samples.warning(), *study.warnings)
     return Judged(study, replace(verdict, look=look, warnings=warnings), trials, each)
@@ -204,6 +207,17 @@ class JudgedReference:
         """The evidence about a variant that gives the reference's own outputs."""
         outputs = mapped_file(scored_file(self.study))
         return self.of_outputs(outputs, setting=self.study.reference.setting, runtime=self.study.reference.runtime)
+
+    def loss_of_pipeline(self) -> Loss | None:
+        """What the reference loses on the samples of an app's pipeline; None if the study has none."""
+        fed = self.study.fed_reference
+        return (
+            None
+            if fed is None
+            else self.of_outputs(
+                mapped_file(fed.outputs[self.study.scored_output]), setting=fed.setting, runtime=fed.runtime
+            ).loss
+        )
 
     def of_outputs(self, outputs: npt.NDArray[Any], *, setting: str, runtime: str) -> Evidence:
         """The evidence about a scored output that an artifact gives for the samples of the study."""

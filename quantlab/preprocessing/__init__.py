@@ -2,9 +2,11 @@
 
 from quantlab.preprocessing.apply import (
     arranged,
+    cropped,
     fitted,
     in_colours,
     opened_decoder,
+    placed,
     refuse_absent_decoder,
     sample_of,
     tensor_of,
@@ -37,6 +39,7 @@ __all__ = [
     "Suggestion",
     "arranged",
     "central_box",
+    "cropped",
     "declared_values",
     "described",
     "fitted",
@@ -46,6 +49,7 @@ __all__ = [
     "mode_of",
     "opened_decoder",
     "pipeline_for",
+    "placed",
     "placement",
     "refuse_absent_decoder",
     "resampled",

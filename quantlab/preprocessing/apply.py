@@ -11,15 +11,17 @@ import numpy.typing as npt
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.preprocessing.contract import Pixels
-from quantlab.preprocessing.geometry import central_box, placement
+from quantlab.preprocessing.geometry import Placement, central_box, placement
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.types import Pipeline
 
 __all__ = [
     "arranged",
+    "cropped",
     "fitted",
     "in_colours",
     "opened_decoder",
+    "placed",
     "refuse_absent_decoder",
     "sample_of",
     "tensor_of",
@@ -98,9 +100,7 @@ def fitted(pipeline: Pipeline, pixels: Pixels) -> Array:
     Raises:
         ValueError: If the image has another size and the pipeline does not resize.
     """
-    if pipeline.central_crop < 1:
-        top, left, height, width = central_box(pixels.shape[0], pixels.shape[1], share=pipeline.central_crop)
-        pixels = pixels[top : top + height, left : left + width]
+    pixels = cropped(pipeline, pixels)
     height, width = pixels.shape[:2]
     if (height, width) == pipeline.size and pipeline.shorter_side is None:
         return pixels
@@ -113,13 +113,21 @@ def fitted(pipeline: Pipeline, pixels: Pixels) -> Array:
     resized: Array = pixels
     if (height, width) != place.resized:
         resized = RESIZERS[pipeline.resizer].fastest(pixels, place.resized, pipeline.resize)
-    return _placed(resized, (place.top, place.left), pipeline)
+    return placed(pipeline, resized, place)
 
 
-def _placed(image: Array, corner: tuple[int, int], pipeline: Pipeline) -> Array:
-    """Cut the sample out of an image, or lay the image into a sample of the pad value."""
+def cropped(pipeline: Pipeline, pixels: Pixels) -> Pixels:
+    """Cut out the share of the image that is kept before resizing."""
+    if pipeline.central_crop == 1:
+        return pixels
+    top, left, height, width = central_box(pixels.shape[0], pixels.shape[1], share=pipeline.central_crop)
+    return pixels[top : top + height, left : left + width]
+
+
+def placed(pipeline: Pipeline, image: Array, place: Placement) -> Array:
+    """Cut the sample out of a resized image, or lay the image into a sample of the pad value."""
     height, width = pipeline.size
-    top, left = corner
+    top, left = place.top, place.left
     if top >= 0 and left >= 0:
         return image[top : top + height, left : left + width]
     sample = np.full((height, width, image.shape[2]), pipeline.pad_value, image.dtype)

@@ -20,6 +20,7 @@ from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = [
     "Job",
+    "Picture",
     "Taps",
     "TensorFile",
     "TimingPlan",
@@ -85,6 +86,21 @@ class Job:
     """Executor for Node.js and browsers; None if there is none."""
     taps: Taps | None = None
     """Tensors to read inside it; None if it is only run or timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file, or decoded pixels in a file: uint8 (height, width, channels), red first, in C order."""
+
+    file: str
+    offset: int
+    """Position of the pixels in the file, in bytes; 0 for an image file."""
+    length: int
+    """Number of bytes."""
+    shape: tuple[int, ...] = ()
+    """Height, width and channels of the pixels; empty for an image file."""
+    size: tuple[int, ...] = ()
+    """Height and width to which pixels are resized; empty for an image file."""
 
 
 @dataclass(frozen=True, slots=True)

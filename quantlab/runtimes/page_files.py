@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.processes import Document
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.requests import Request, request_document
+from quantlab.runtimes.requests import Prepare, Request, request_document
 
 __all__ = ["TYPES", "Served"]
 
@@ -49,7 +49,14 @@ class Served:
         if job.taps:
             writable["scratch"] = Path(job.taps.file)
         named = replace(job, artifact="artifact", inputs=inputs, outputs=outputs, options=options, taps=taps)
-        asked = request_document(replace(request, job=named))
+        request = replace(request, job=named)
+        if isinstance(request, Prepare):
+            pictures = {f"picture/{place}": picture for place, picture in enumerate(request.pictures)}
+            readable |= {name: Path(picture.file) for name, picture in pictures.items()}
+            writable["scratch"] = Path(request.target)
+            renamed = tuple(replace(picture, file=name) for name, picture in pictures.items())
+            request = replace(request, pictures=renamed, target="scratch")
+        asked = request_document(request)
         return cls(asked, {**_bundled(dist), **external}, Path(job.artifact), readable, writable)
 
     def find(self, name: str) -> Path | None:

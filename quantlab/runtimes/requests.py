@@ -1,7 +1,7 @@
 """Requests to a child: one JSON object per line on its standard input; `request` names the class.
 
-Children of all runtimes understand `Wait`, `Run`, `Time` and `Tap`, those of Python and Node.js also `Try`. The other
-requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
+Children of all runtimes understand `Wait`, `Run`, `Time`, `Tap` and `Prepare`, those of Python and Node.js also `Try`. The
+other requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ from typing import ClassVar
 
 from quantlab.processes import Document, tagged, untagged
 from quantlab.runtimes.calls import Call
-from quantlab.runtimes.exchange import Job, TimingPlan
+from quantlab.runtimes.exchange import Job, Picture, TimingPlan
 
 __all__ = [
     "REQUESTS",
     "ListTaps",
     "NonFiniteWeights",
     "Open",
+    "Prepare",
     "Probe",
     "Request",
     "Run",
@@ -83,6 +84,25 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Run each step of `steps` on each picture, and write the pixels one behind the other into `target`.
+
+    A picture for which a step fails costs only that step: `Prepared` has the reason.
+    """
+
+    request: ClassVar[str] = "prepare"
+    job: Job
+    """Only its backend counts, and what chooses the child."""
+    pictures: tuple[Picture, ...]
+    steps: tuple[str, ...]
+    """Names by which the child knows the steps: decoders for files, resizers for pixels."""
+    grey: bool
+    """Whether decoders give one channel."""
+    target: str
+    """File that is created, or overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Open the model named in the job's options, and export the file or folder that converters read."""
 
@@ -114,10 +134,10 @@ class NonFiniteWeights:
     job: Job
 
 
-Request = Run | Wait | Time | Tap | Try | Open | Probe | ListTaps | NonFiniteWeights
+Request = Run | Wait | Time | Tap | Try | Prepare | Open | Probe | ListTaps | NonFiniteWeights
 
 REQUESTS: Mapping[str, type[Request]] = {
-    kind.request: kind for kind in (Run, Wait, Time, Tap, Try, Open, Probe, ListTaps, NonFiniteWeights)
+    kind.request: kind for kind in (Run, Wait, Time, Tap, Try, Prepare, Open, Probe, ListTaps, NonFiniteWeights)
 }
 """Every request by its name."""
 

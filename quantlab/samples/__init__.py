@@ -9,10 +9,11 @@ from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
+from quantlab.samples.images import ImageFiles, image_files
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import indices_of, intact_origins, named, names_of, told
+from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, told
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -24,6 +25,7 @@ __all__ = [
     "KEPT_BYTES",
     "NEAR_DISTANCE",
     "ClassNames",
+    "ImageFiles",
     "Part",
     "SampleOptions",
     "SampleParts",
@@ -31,7 +33,9 @@ __all__ = [
     "check_labels",
     "class_names_beside",
     "draw",
+    "files_of",
     "holds_classes",
+    "image_files",
     "indices_of",
     "intact_attributes",
     "intact_groups",

@@ -25,11 +25,13 @@ from quantlab.samples.source import (
 )
 from quantlab.types import Pipeline, Preprocessing, TensorSpec
 
+__all__ = ["SUFFIXES", "ImageFiles", "image_files", "open_images"]
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class ImageFiles:
     """The image files of a folder, in order."""
 
     paths: list[Path]
@@ -54,7 +56,7 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
     dtype = model_dtype(spec)
     pipeline = pipeline_for(preprocessing, spec)
     refuse_absent_decoder(pipeline)
-    files = _find(folder, text, preprocessing.classes)
+    files = image_files(folder, text, preprocessing.classes)
     tensors = (
         HeldTensor(spec.name, (len(files.paths), *pipeline.shape), dtype if dtype.kind == "f" else np.dtype(np.int64)),
     )
@@ -82,7 +84,13 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def _find(folder: Path, text: str, classes: Sequence[str] | None) -> _Files:
+def image_files(folder: Path, text: str, classes: Sequence[str] | None) -> ImageFiles:
+    """The files that `open_images` reads; nothing is decoded.
+
+    Raises:
+        SamplesError: If there are none, or the classes are ambiguous.
+        UsageError: If `classes` are not the folders.
+    """
     straight = _images(folder)
     folders = _ordered([path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")])
     by_class = [_images(path) for path in folders]
@@ -95,7 +103,7 @@ def _find(folder: Path, text: str, classes: Sequence[str] | None) -> _Files:
     if straight:
         if classes is not None:
             raise UsageError(f"classes are named, and '{text}' holds images without class folders; leave --classes out")
-        return _Files(straight, None, [])
+        return ImageFiles(straight, None, [])
     if not count:
         raise SamplesError(f"'{text}' holds no images ({', '.join(SUFFIXES)}){_deeper(folder)}")
     if classes is not None:
@@ -105,7 +113,7 @@ def _find(folder: Path, text: str, classes: Sequence[str] | None) -> _Files:
     else:
         _check_numbers([path.name for path in folders], text)
     labels = np.repeat(np.arange(len(by_class), dtype=np.int64), [len(paths) for paths in by_class])
-    return _Files([path for paths in by_class for path in paths], labels, [path.name for path in folders])
+    return ImageFiles([path for paths in by_class for path in paths], labels, [path.name for path in folders])
 
 
 def _deeper(folder: Path) -> str:

@@ -8,11 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.errors import SamplesError
+from quantlab.foreign import reading
 from quantlab.names import shortened
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, FileState, SampleNames, SampleSet
 
-__all__ = ["FILES", "INDICES", "indices_of", "intact_origins", "named", "names_of", "origins_sha256", "told"]
+__all__ = [
+    "FILES",
+    "INDICES",
+    "files_of",
+    "indices_of",
+    "intact_origins",
+    "named",
+    "names_of",
+    "origins_sha256",
+    "told",
+]
 
 INDICES = "indices.npy"
 """File of a sample set with the position of each of its samples in the source, int64 (n,)."""
@@ -41,6 +53,16 @@ def intact_origins(samples: SampleSet) -> FileState:
     if not (samples.folder / INDICES).is_file():
         return "missing"
     return "intact" if origins_sha256(samples.folder) == samples.origins_sha256 else "damaged"
+
+
+def files_of(samples: SampleSet) -> tuple[str, ...]:
+    """The file of each sample below the source, (n,).
+
+    Raises:
+        SamplesError: If the samples are no files, or the record cannot be read.
+    """
+    with reading(samples.folder / FILES, SamplesError, "read the samples again"):
+        return tuple(map(str, json.loads((samples.folder / FILES).read_text(encoding="utf-8"))))
 
 
 def indices_of(samples: SampleSet) -> npt.NDArray[np.int64]:

@@ -6,6 +6,7 @@ from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.hazards import lint_study
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
+from quantlab.study.pipelines import PipelineOptions, compare_pipelines
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.shipping import CHECKED, replace_artifact
@@ -18,10 +19,12 @@ __all__ = [
     "UNGUIDED",
     "AnalyzeOptions",
     "DiagnoseOptions",
+    "PipelineOptions",
     "SensitivityOptions",
     "TuneOptions",
     "Tuned",
     "analyze",
+    "compare_pipelines",
     "convert",
     "copy_artifacts",
     "diagnose",

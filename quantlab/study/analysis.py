@@ -32,6 +32,8 @@ from quantlab.study.naming import checked_names, class_names
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.outputs import compare_outputs
+from quantlab.study.pipelines.fed_reference import fed_checks, fed_row, fed_warning
+from quantlab.study.pipelines.feeding import fed_samples, the_pipeline
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.repeats import warn_of_state
@@ -129,13 +131,8 @@ class Analysis:
         with self._timed("open the model"):
             model = open_model(context, meanwhile=self._prepare)
         with self._timed("read the samples"):
-            tuned = context.options.tuned
-            parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
-            self.warnings += parts.warnings
-            if tuned is not None:
-                # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
-                context.store.write_tuning(tuned)
-        work = self.begin(model, parts.scored, parts.calibration)
+            parts, declared = self._read(model)
+        work = self.begin(model, parts.scored, parts.calibration, declared=declared)
         check = self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
@@ -164,6 +161,19 @@ class Analysis:
             complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
 
+    def _read(self, model: OpenedModel) -> tuple[SampleParts, SampleSet | None]:
+        """The samples, and those of the declared preprocessing if variants are fed by an app's pipeline."""
+        context, tuned = self.context, self.context.options.tuned
+        pipeline = the_pipeline(context, self.data)
+        parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
+        self.warnings += parts.warnings
+        if tuned is not None:
+            # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
+            context.store.write_tuning(tuned)
+        if pipeline is None:
+            return parts, None
+        return replace(parts, scored=fed_samples(context, pipeline, parts.scored, model.description)), parts.scored
+
     def _check_calibration(self, parts: SampleParts) -> CalibrationCheck | None:
         """Compare the calibration samples with the scored ones, if a setting is calibrated, and tell at once."""
         settings = [setting for members in self.plan.by_format.values() for setting in members]
@@ -175,8 +185,22 @@ class Analysis:
             self.warnings.append(sentence)
         return check
 
-    def begin(self, model: OpenedModel, samples: SampleSet, calibration: SampleSet | None) -> Work:
-        """Decide what is scored on these samples; nothing is run."""
+    def begin(
+        self,
+        model: OpenedModel,
+        samples: SampleSet,
+        calibration: SampleSet | None,
+        *,
+        declared: SampleSet | None = None,
+    ) -> Work:
+        """Decide what is scored on these samples; nothing is run.
+
+        Args:
+            model: The model.
+            samples: What variants are fed.
+            calibration: The calibration samples.
+            declared: The samples of the declared preprocessing, if `samples` are those of an app's pipeline.
+        """
         scoring = choose_scoring(
             model.description,
             samples,
@@ -188,7 +212,7 @@ class Analysis:
         names = class_names(self.context.options, self.context.file.path, lambda _: None)
         samples = checked_names(samples, names, scoring.output, self.context.progress.warn)
         scoring = replace(scoring, class_names=samples.classes)
-        return Work(self.context, model, samples, calibration, self.plan, scoring, self.add_seconds)
+        return Work(self.context, model, samples, calibration, self.plan, scoring, self.add_seconds, declared)
 
     def score(self, work: Work) -> "Scored":
         """Convert and run the variants, and compare them; the study is not stored."""
@@ -196,6 +220,12 @@ class Analysis:
             result = work.run()
         with self._timed("compare"):
             return self._scored(work, result)
+
+    def _of_pipeline(self, fed: Trial | None) -> tuple[str, ...]:
+        """What an app's pipeline costs alone, first of all warnings: quantization is blamed last."""
+        if fed is None or fed.scores is None or self.context.options.pipeline is None:
+            return ()
+        return (fed_warning(self.context.options.pipeline, fed.scores),)
 
     def _prepare(self) -> None:
         """Start importing what is needed later, while a process opens the model."""
@@ -249,7 +279,11 @@ class Analysis:
         outputs = CheckedOutputs(
             scoring.output.name, compared.comparison.rows, result.probe.outputs, comparison.of_positions
         )
-        checks = float32_checks(trials, self.context.registries.settings, outputs)
+        if result.fed is None:
+            checks = float32_checks(trials, self.context.registries.settings, outputs)
+        else:
+            checks = fed_checks(comparison, result.fed, trials, self.context.registries.settings, result.probe.outputs)
+        fed = None if result.fed is None else fed_row(comparison, result.fed)
         reference = Trial(
             setting=REFERENCE,
             runtime=PYTHON,
@@ -263,6 +297,9 @@ class Analysis:
         study = Study(
             model=work.model.description,
             samples=work.samples,
+            pipeline=self.context.options.pipeline or "",
+            declared=work.declared,
+            fed_reference=fed,
             calibration=work.calibration,
             task=scoring.task,
             scored_output=scoring.output.name,
@@ -278,6 +315,7 @@ class Analysis:
             non_finite=result.non_finite,
             reference_check=check,
             warnings=(
+                *self._of_pipeline(fed),
                 *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
                 *unstable_reference(check, self.context.registries.formats),
                 *unusual_precision(work.model.description),

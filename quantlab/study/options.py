@@ -62,6 +62,9 @@ class AnalyzeOptions:
     """Whether to use a slower backend if one lacks an op; the row names the backend that was used."""
     model: ModelOptions = field(default_factory=ModelOptions)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    pipeline: str | None = None
+    """Name of the pipeline by which the app makes samples of photos: the variants are fed these, and the reference is
+    run on them besides the declared ones; None if the app's samples are the declared ones."""
     layers: bool = True
     """Whether to compare layers, weights and ops, and to split the loss by conversion step."""
     layer_samples: int | None = 256

@@ -84,7 +84,7 @@ def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checke
 def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Checked]:
     yield from _samples(store, study)
     yield from _models(store, study)
-    rows = (study.reference, *study.trials)
+    rows = (study.reference, *([study.fed_reference] if study.fed_reference else []), *study.trials)
     yield from _artifacts(store, rows, registries)
     yield from _outputs(store, rows)
     for pattern, kinds in _RECORDS.items():
@@ -105,6 +105,8 @@ def _record(store: Store, path: Path, state: FileState) -> Checked:
 
 def _samples(store: Store, study: Study) -> Iterator[Checked]:
     yield Checked("samples", "scored", study.samples.folder, _set(study.samples))
+    if study.declared is not None:
+        yield Checked("samples", "of the declared preprocessing", study.declared.folder, _set(study.declared))
     if study.calibration is not None:
         yield Checked("samples", "calibration", study.calibration.folder, _set(study.calibration))
     if study.search is not None:

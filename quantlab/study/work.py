@@ -62,6 +62,8 @@ class WorkResult:
     """Scored, in the order of the settings and runtimes."""
     non_finite: tuple[NonFinite, ...] = ()
     """Where the reference itself is NaN or infinite."""
+    fed: KeptOutputs | None = None
+    """The reference's outputs on the samples of an app's pipeline; None if those are the declared ones."""
     unsearched: str | None = None
     """A warning, if calibration samples could not be searched for NaN and infinity inside the model."""
 
@@ -89,6 +91,8 @@ class Work:
     scoring: Scoring
     add_seconds: Callable[[str, float], None]
     """Called with the name and the seconds of steps that run at the same time as others."""
+    declared: SampleSet | None = None
+    """The samples of the declared preprocessing, if `samples` are those of an app's pipeline."""
     _stopped: bool = False
     """Set when the study fails or is stopped; then nothing new is started."""
     _trials: list[Future[tuple[RunResult, Trial]]] = field(default_factory=list)
@@ -137,10 +141,10 @@ class Work:
         probed = self._probe() if self.model.training_layers else None
         reference = pool.submit(self._reference, probed)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
-        probed, kept, non_finite = result_of(reference)
+        probed, kept, fed, non_finite = result_of(reference)
         looked = pool.submit(self._look_at_calibration, non_finite)
         result = WorkResult(
-            kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite
+            kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite, fed
         )
         for name in context.options.variants:
             given = given_variant(context, name, self.model, self.samples)
@@ -215,32 +219,34 @@ class Work:
 
     def _probe(self) -> Probe:
         context = self.context
-        probed = probe(context, self.model, self.samples)
+        probed = probe(context, self.model, self.declared or self.samples)
         check = repeatability(probed, self.model.training_layers)
         for text in unstable_reference(check, context.registries.formats):
             context.progress.warn(text)
         return probed
 
-    def _reference(self, probed: Probe | None) -> tuple[Probe, KeptOutputs, tuple[NonFinite, ...]]:
+    def _reference(self, probed: Probe | None) -> tuple[Probe, KeptOutputs, KeptOutputs | None, tuple[NonFinite, ...]]:
         context = self.context
         probed = probed or self._probe()
-        runs = 1 + self.plan.trial_count
+        declared = self.declared or self.samples
+        runs = 1 + self.plan.trial_count + (self.declared is not None)
         context.store.refuse_too_large(
-            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
+            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {self.plan.trial_count} trials"
         )
         began = time.perf_counter()
-        kept = run_reference(context, self.model, self.samples, probed.outputs)
+        kept = run_reference(context, self.model, declared, probed.outputs)
+        fed = None if self.declared is None else run_reference(context, self.model, self.samples, probed.outputs)
         self.add_seconds("run the reference", time.perf_counter() - began)
         self._plan_inside(kept.timing.seconds / kept.timing.samples if kept.timing.samples else 0.0)
-        non_finite = FiniteCheck(context, self.model).of_outputs(self.samples, kept)
+        non_finite = FiniteCheck(context, self.model).of_outputs(declared, kept)
         for finding in non_finite:
             context.progress.warn(output_warning(finding, self.scoring.output.name))
-        return probed, kept, non_finite
+        return probed, kept, fed, non_finite
 
     def _plan_phases(self) -> None:
         """Announce every phase before the first of them begins, so that no time left is told that lacks one."""
         progress, trials = self.context.progress, self.plan.trial_count
-        progress.plan("run", (1 + trials) * self.samples.n)
+        progress.plan("run", (1 + trials + (self.declared is not None)) * self.samples.n)
         progress.plan(CONVERT_PHASE, sum(map(len, self.plan.by_format.values())), beside="run")
         progress.work(CONVERT_PHASE, 0)
         self._plan_inside(0.0)

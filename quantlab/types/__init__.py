@@ -35,6 +35,14 @@ from quantlab.types.looks import ChoiceRule, Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
+from quantlab.types.pipelines import (
+    ComparedPipeline,
+    DecodedKind,
+    PhotoFailure,
+    PipelineComparison,
+    StepName,
+    SwappedStep,
+)
 from quantlab.types.preprocessing import MelSpectrogram, Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
@@ -111,9 +119,11 @@ __all__ = [
     "ClassLoss",
     "ClassOrder",
     "Codes",
+    "ComparedPipeline",
     "ConstantOutput",
     "Cost",
     "Costs",
+    "DecodedKind",
     "Diagnosis",
     "Direction",
     "DownloadSize",
@@ -155,7 +165,9 @@ __all__ = [
     "OutputRow",
     "PackedArray",
     "PartSensitivity",
+    "PhotoFailure",
     "Pipeline",
+    "PipelineComparison",
     "Port",
     "Preprocessing",
     "Recommendation",
@@ -179,8 +191,10 @@ __all__ = [
     "SplitRow",
     "Spread",
     "SteadyTimes",
+    "StepName",
     "StoredWeight",
     "Study",
+    "SwappedStep",
     "Tail",
     "TapSpec",
     "TargetCheck",

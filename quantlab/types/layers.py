@@ -301,9 +301,10 @@ class SplitRow:
     measure: Literal["points", "rms"]
     """`points`: loss of the metric; `rms`: each step's share of the output's RMS error, mean(eᵢ·e) / RMS(e)."""
     preprocessing: float | None
-    """Always None: reserved for the preprocessing step, which is not measured yet."""
+    """Part of the step from the declared samples to those of an app's pipeline, both through the reference; None if the
+    variants were fed the declared samples."""
     conversion: float | None
-    """Part of the step from the reference to the float32 artifact of the format, in Python."""
+    """Part of the step from the reference, on the same samples, to the float32 artifact of the format, in Python."""
     quantization: float | None
     """Part of the step from the float32 artifact to the quantized variant, both in Python."""
     runtime_part: float | None
@@ -316,6 +317,8 @@ class SplitRow:
     """RMS error of the quantization step by itself; only for the measure `rms`."""
     runtime_rms: float | None = None
     """RMS error of the runtime step by itself; only for the measure `rms`."""
+    preprocessing_rms: float | None = None
+    """RMS error of the preprocessing step by itself; only for the measure `rms`."""
     reason: str | None = None
     """Why parts are None, otherwise None."""
 

@@ -23,6 +23,7 @@ __all__ = [
     "Message",
     "Opened",
     "OutputShape",
+    "Prepared",
     "Probed",
     "Progress",
     "Ready",
@@ -208,6 +209,24 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """The pixels that a step of a pipeline gave for a picture, or the reason why it gave none."""
+
+    type: ClassVar[str] = "prepared"
+    place: int
+    """Index of the picture in the request."""
+    step: str
+    offset: int
+    """Byte offset of the pixels in the request's target."""
+    shape: tuple[int, ...]
+    """Height, width and channels; empty if there are none."""
+    dtype: str
+    """`uint8` or `float32`; empty if there are none."""
+    reason: str | None
+    """Why there are none, otherwise None."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converting:
     """The converter has started on this scheme."""
 
@@ -257,6 +276,7 @@ Message = (
     | TapList
     | Tapped
     | Tried
+    | Prepared
     | Converting
     | Converted
     | Done
@@ -277,6 +297,7 @@ MESSAGES: Mapping[str, type[Message]] = {
         TapList,
         Tapped,
         Tried,
+        Prepared,
         Converting,
         Converted,
         Done,

@@ -64,6 +64,13 @@ class Study(InNotebooks):
     non_finite: tuple[NonFinite, ...] = ()
     """Where the reference itself is NaN or infinite, on scored and on calibration samples, in outputs or inside."""
 
+    pipeline: str = ""
+    """The app's pipeline that made `samples`, with which variants are fed; empty if it is the declared one."""
+    declared: SampleSet | None = None
+    """The samples of the declared preprocessing, on which the reference runs, if `pipeline` is another one."""
+    fed_reference: Trial | None = None
+    """The reference on `samples`, if the app's pipeline made these: what the pipeline alone costs the float model."""
+
     reference_check: ReferenceCheck | None = None
     """What was found about the reference before anything was compared with it; None in records of an older quantlab."""
 

@@ -16,11 +16,24 @@ import numpy.typing as npt
 from quantlab.formats.finite import spoiled_weights
 from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
-from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Try, Wait, request_from
+from quantlab.runtimes.requests import (
+    ListTaps,
+    NonFiniteWeights,
+    Open,
+    Prepare,
+    Probe,
+    Run,
+    Tap,
+    Time,
+    Try,
+    Wait,
+    request_from,
+)
 from quantlab.types.messages import Opened, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.batches import map_inputs, run_batches, slices
 from quantlab.worker.emit import Emit
 from quantlab.worker.execution import load_artifact, reading_artifact
+from quantlab.worker.preparing import prepare_pictures
 from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Scratch, TappedExecution
@@ -42,6 +55,7 @@ class _Worker:
         request = request_from(document)
         handlers: dict[type, Callable[[Any, Emit], None]] = {
             Open: self._open,
+            Prepare: self._prepare,
             Probe: self._probe,
             Run: self._run,
             Wait: self._wait,
@@ -64,6 +78,10 @@ class _Worker:
                 reference.rescaling,
             )
         )
+
+    def _prepare(self, request: Prepare, emit: Emit) -> None:
+        emit(Ready("python", {}))
+        prepare_pictures(request, emit)
 
     def _probe(self, request: Probe, emit: Emit) -> None:
         job = request.job

@@ -171,6 +171,17 @@ export async function prepareLayers(job) {
 }
 
 /**
+ * The steps of pipelines, of which some run on the job's backend.
+ * @param {Job} job
+ */
+export async function startSteps(job) {
+  const [tf, { browserSteps }] = [await startTfjs(job), await import('./pipelines-browser.mjs')];
+  await tf.setBackend(BACKENDS[job.backend].tfjs);
+  const steps = browserSteps(tf);
+  return { ...steps, environment: { ...steps.environment, ...await BACKENDS[job.backend].describe(tf) } };
+}
+
+/**
  * Open a model on the job's backend; the loss of the backend is an error and does not give zeros.
  * @template {Tf | LayersTf} T
  * @param {T} tf

@@ -5,9 +5,10 @@
  * (`artifact/…`, `input/0`, `output/0`, `scratch`). Tensors are sent as raw bytes.
  */
 
-import { openGraph, openLayers, prepareGraph, prepareLayers } from './browser-tfjs.mjs';
+import { openGraph, openLayers, prepareGraph, prepareLayers, startSteps } from './browser-tfjs.mjs';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
+import { preparePictures } from './pipelines.mjs';
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
 import { keepErrors, openFlatbuffer } from './tflite.mjs';
@@ -192,6 +193,8 @@ async function main() {
   const { job } = asked;
   if (asked.request === 'tap') {
     await answerRequests(job, EXECUTORS, { ...PLATFORM, requests: () => requests(asked) });
+  } else if (asked.request === 'prepare') {
+    await preparePictures(asked, startSteps, PLATFORM);
   } else if (asked.request === 'time') {
     await timeVariant(asked, EXECUTORS, { ...PLATFORM, prepare: PREPARE[job.format], peakMemory });
   } else {

@@ -17,6 +17,7 @@ import vm from 'node:vm';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { rawGraphModel, rawLayersModel, rawLiteRt, rawOnnx } from './raw.mjs';
+import { preparePictures } from './pipelines.mjs';
 import { JobError, run } from './run.mjs';
 import { answerForMany } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
@@ -222,6 +223,13 @@ async function openOnnxFile(job, platform) {
   return openOnnx(await loadOnnxRuntime(job.backend), job, platform);
 }
 
+/** @param {Job} job */
+async function startSteps({ backend }) {
+  const [tf, { nodeSteps }] = [await startTfjs(backend), await import('./pipelines-node.mjs')];
+  await chooseBackend(tf, backend);
+  return nodeSteps(tf);
+}
+
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
   tfjs: async ({ backend }) => {
@@ -333,6 +341,7 @@ async function serve() {
     else if (asked.request === 'time') await timeVariant(asked, EXECUTORS, timingPlatform(asked.job));
     else if (asked.request === 'tap') await tap(asked);
     else if (asked.request === 'try') await tryCalls(asked, RAW, nodePlatform());
+    else if (asked.request === 'prepare') await preparePictures(asked, startSteps, nodePlatform());
     else await run(asked.job, EXECUTORS, nodePlatform());
   }
 }

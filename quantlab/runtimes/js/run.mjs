@@ -66,7 +66,40 @@ import { runAgain } from './repeat.mjs';
 /** @typedef {{ request: 'wait', job: Job }} WaitRequest what the job's format needs is loaded, and nothing else */
 /** @typedef {{ request: 'time', job: Job, plan: TimingPlan }} TimeRequest */
 /** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
-/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest | TryRequest} Request */
+/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest | TryRequest | PrepareRequest} Request */
+
+/**
+ * Asks for steps of pipelines on each picture: decoders on files, resizers on pixels.
+ * @typedef {object} PrepareRequest
+ * @property {'prepare'} request
+ * @property {Job} job
+ * @property {Picture[]} pictures
+ * @property {string[]} steps
+ * @property {boolean} grey whether decoders give one channel
+ * @property {string} target the file for the pixels
+ */
+
+/**
+ * An image file, or decoded pixels in a file (uint8, height, width, channels).
+ * @typedef {object} Picture
+ * @property {string} file
+ * @property {number} offset
+ * @property {number} length in bytes
+ * @property {number[]} shape of the pixels; empty for an image file
+ * @property {number[]} size height and width to which pixels are resized; empty for an image file
+ */
+
+/**
+ * The pixels that a step gave for a picture, or the reason why it gave none.
+ * @typedef {object} Prepared
+ * @property {'prepared'} type
+ * @property {number} place of the picture in the request
+ * @property {string} step
+ * @property {number} offset of the pixels in the request's target
+ * @property {number[]} shape
+ * @property {string} dtype `uint8` or `float32`
+ * @property {string | null} reason
+ */
 
 /** @typedef {import('./repeat.mjs').Repeated} Repeated */
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
@@ -82,6 +115,7 @@ import { runAgain } from './repeat.mjs';
  *   | Tapped
  *   | Timed
  *   | Tried
+ *   | Prepared
  *   | { type: 'done' }
  *   | { type: 'failed', reason: string, missing_op?: string }} Message
  */
@@ -273,7 +307,8 @@ export function failure(error, job) {
   console.error(error);
   const message = error instanceof Error ? error.message : String(error);
   const backend = job.backend ? ` on the backend ${job.backend}` : '';
-  return { type: 'failed', reason: `the ${job.format} library could not run this variant${backend}: ${message}` };
+  const library = job.format ? `${job.format} library could not run this variant` : 'steps could not be run';
+  return { type: 'failed', reason: `the ${library}${backend}: ${message}` };
 }
 
 /** Dtype → bytes per element; other dtypes cannot be exchanged. */

@@ -1,10 +1,14 @@
-"""Split of a trial's loss into parts for conversion, quantization and runtime, which add up to the total.
+"""Split of a trial's loss into preprocessing, conversion, quantization and runtime, which add up to the total.
 
-The steps connect four stages, each of which was run:
+The steps connect stages, each of which was run:
 
 ```text
-reference ─ conversion ─> float32 in python ─ quantization ─> variant in python ─ runtime ─> variant in its runtime
+reference ─ preprocessing ─> reference on the app's samples ─ conversion ─> float32 in python
+    ─ quantization ─> variant in python ─ runtime ─> variant in its runtime
 ```
+
+The first step is measured if the variants were fed by an app's pipeline (`analyze --pipeline`). Otherwise the reference
+and the variants read the same samples: the second stage does not exist, and the conversion begins at the reference.
 
 If a trial lacks a step, its two stages are the same: for the float32 setting the variant is the float32 variant, and in
 `python` the runtime is Python. Pass the same value for both, and the part is 0.
@@ -28,8 +32,9 @@ from quantlab.types import SplitRow
 
 __all__ = ["SplitSums", "StepSums", "split_points"]
 
-_STAGES = ("reference", "float32 variant in python", "variant in python", "variant in its runtime")
-"""The stages in order; each step leads from one to the next."""
+_REFERENCE, _FED = "reference", "reference on the app's samples"
+_STAGES = (_REFERENCE, "float32 variant in python", "variant in python", "variant in its runtime")
+"""The stages in order; each step leads from one to the next. `_FED` is between the first two, if it exists."""
 _CANCELLED = "the errors of the steps cancel each other, so the total error is 0"
 
 
@@ -58,6 +63,9 @@ class SplitSums(Sums):
     conversion: StepSums = field(default_factory=StepSums)
     quantization: StepSums = field(default_factory=StepSums)
     runtime: StepSums = field(default_factory=StepSums)
+    preprocessing: StepSums = field(default_factory=StepSums)
+    fed: bool = field(default=False, metadata={"add": operator.or_})
+    """Whether variants were fed by an app's pipeline, so that there is a step of preprocessing."""
 
     @classmethod
     def of(
@@ -66,11 +74,15 @@ class SplitSums(Sums):
         float32_python: NDArray[Any] | None,
         candidate_python: NDArray[Any] | None,
         candidate_runtime: NDArray[Any] | None,
+        *,
+        fed_reference: NDArray[Any] | None = None,
     ) -> Self:
         """Sum one batch of an output, in float64.
 
         Args:
             reference: Any shape, real numbers.
+            fed_reference: The reference on the samples that the variants were fed, same shape; None if those are the
+                reference's own.
             float32_python: Output of the float32 variant in Python, same shape; None if it failed.
             candidate_python: Output of the variant in Python, likewise.
             candidate_runtime: Output of the variant in the trial's runtime, likewise.
@@ -80,18 +92,27 @@ class SplitSums(Sums):
         """
         given = zip(_STAGES, (reference, float32_python, candidate_python, candidate_runtime), strict=True)
         stages = {name: stage for name, stage in given if stage is not None}
+        missing = frozenset(_STAGES) - stages.keys()
+        if fed_reference is not None:
+            stages[_FED] = fed_reference
         check_numbers(**stages)
         for stage in stages.values():
             check_same_shape(reference, stage)
         values = _all_finite(stages)
         total = _difference(values, _STAGES[0], _STAGES[-1])
-        steps = [_step_sums(_difference(values, *edge), total) for edge in pairwise(_STAGES)]
+        fed = fed_reference is not None
+        conversion, quantization, runtime = (_step_sums(_difference(values, *edge), total) for edge in _edges(fed=fed))
+        first = _step_sums(_difference(values, _REFERENCE, _FED), total) if fed else StepSums()
         return cls(
             reference.size,
             reference.size - values[_STAGES[0]].size,
-            frozenset(_STAGES) - stages.keys(),
+            missing,
             0.0 if total is None else sum_products(total, total),
-            *steps,
+            conversion,
+            quantization,
+            runtime,
+            first,
+            fed,
         )
 
     def row(self, setting: str, runtime: str) -> SplitRow:
@@ -107,17 +128,20 @@ class SplitSums(Sums):
             return _nothing(setting, runtime, "rms", spoiled)
         total = None if _STAGES[-1] in self.missing else self._rms(self.sum_square)
         plain = self._plain()
-        cancelled = total == 0 and any(plain)
+        first = self._rms(self.preprocessing.sum_square) if self.fed else None
+        cancelled = total == 0 and any([*plain, first])
         conversion, quantization, last = (None,) * 3 if cancelled else self._parts(plain, total)
+        known = first is not None and total is not None and not cancelled
         return SplitRow(
             setting=setting,
             runtime=runtime,
             measure="rms",
-            preprocessing=None,
+            preprocessing=self._projection(self.preprocessing, total or 0.0) if known else None,
             conversion=conversion,
             quantization=quantization,
             runtime_part=last,
             total=total,
+            preprocessing_rms=first,
             conversion_rms=plain[0],
             quantization_rms=plain[1],
             runtime_rms=plain[2],
@@ -132,7 +156,7 @@ class SplitSums(Sums):
         """RMS error of each step; None if one of its stages is missing."""
         return [
             None if self.missing.intersection(edge) else self._rms(step.sum_square)
-            for step, edge in zip(self._steps, pairwise(_STAGES), strict=True)
+            for step, edge in zip(self._steps, _edges(fed=self.fed), strict=True)
         ]
 
     def _parts(self, plain: Sequence[float | None], total: float | None) -> list[float | None]:
@@ -148,7 +172,7 @@ class SplitSums(Sums):
             elements = counted(self.non_finite, "element of the output is", "elements of the output are")
             return f"{elements} NaN or infinite at one of the stages"
         # Possible only for float64 outputs.
-        squares = self.sum_square + sum(step.sum_square for step in self._steps)
+        squares = self.sum_square + sum(step.sum_square for step in (*self._steps, self.preprocessing))
         return None if math.isfinite(squares) else "the squared errors exceed the range of float64"
 
     def _rms(self, sum_square: float) -> float:
@@ -165,6 +189,7 @@ def split_points(
     float32_python: float | None,
     candidate_python: float | None,
     candidate_runtime: float | None,
+    fed_reference: float | None = None,
 ) -> SplitRow:
     """Split a trial's loss, in the metric's own unit; each part is the difference between two stages.
 
@@ -176,27 +201,37 @@ def split_points(
         float32_python: Loss of the float32 variant in Python against the reference (positive is worse); None if failed.
         candidate_python: Loss of the variant in Python, likewise.
         candidate_runtime: Loss of the variant in the trial's runtime, likewise.
+        fed_reference: Loss of the reference on the samples that the variants were fed; None if those are the
+            reference's own.
     """
     given = zip(_STAGES, (0.0, float32_python, candidate_python, candidate_runtime), strict=True)
     losses = {name: loss for name, loss in given if loss is not None}
+    missing = frozenset(_STAGES) - losses.keys()
+    if fed_reference is not None:
+        losses[_FED] = fed_reference
     if spoiled := [name for name, loss in losses.items() if not math.isfinite(loss)]:
         listed = " and of the ".join(spoiled)
         return _nothing(setting, runtime, "points", f"the loss of the {listed} is NaN or infinite")
     conversion, quantization, last = (
         losses[after] - losses[before] if before in losses and after in losses else None
-        for before, after in pairwise(_STAGES)
+        for before, after in _edges(fed=fed_reference is not None)
     )
     return SplitRow(
         setting=setting,
         runtime=runtime,
         measure="points",
-        preprocessing=None,
+        preprocessing=fed_reference,
         conversion=conversion,
         quantization=quantization,
         runtime_part=last,
         total=candidate_runtime,
-        reason=_absent(frozenset(_STAGES) - losses.keys()),
+        reason=_absent(missing),
     )
+
+
+def _edges(*, fed: bool) -> list[tuple[str, str]]:
+    """The stages before and after conversion, quantization and runtime."""
+    return list(pairwise((_FED, *_STAGES[1:]) if fed else _STAGES))
 
 
 def _nothing(setting: str, runtime: str, measure: Literal["points", "rms"], reason: str) -> SplitRow:

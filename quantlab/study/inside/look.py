@@ -117,6 +117,8 @@ class _Stages:
     float32: Trial | None
     in_python: Trial | None
     here: Trial
+    fed: Trial | None = None
+    """The reference on the samples of an app's pipeline."""
 
 
 def _split(study: Study) -> list[SplitRow]:
@@ -129,6 +131,7 @@ def _split(study: Study) -> list[SplitRow]:
             float32=measured.get((trial.variant.float32, PYTHON)),
             in_python=measured.get((setting, PYTHON)),
             here=trial,
+            fed=study.fed_reference,
         )
         if study.task != "similarity":
             rows.append(_points(setting, runtime, stages))
@@ -143,6 +146,7 @@ def _points(setting: str, runtime: str, stages: _Stages) -> SplitRow:
         float32_python=_loss(stages.float32),
         candidate_python=_loss(stages.in_python),
         candidate_runtime=_loss(stages.here),
+        fed_reference=_loss(stages.fed),
     )
 
 
@@ -157,15 +161,14 @@ def _loss(trial: Trial | None) -> float | None:
 
 def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
     reference = mapped(study.reference.outputs[study.scored_output])
-    outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
+    outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here, stages.fed)]
     scored = scored_samples(reference, study.non_finite)
-    parts = (
-        SplitSums.of(
-            _cut(reference, rows, scored),
-            *(None if output is None else _cut(output, rows, scored) for output in outputs),
-        )
-        for rows in blocks(reference)
-    )
+
+    def part(rows: slice) -> SplitSums:
+        float32, in_python, here, fed = (None if output is None else _cut(output, rows, scored) for output in outputs)
+        return SplitSums.of(_cut(reference, rows, scored), float32, in_python, here, fed_reference=fed)
+
+    parts = map(part, blocks(reference))
     return sum(parts, SplitSums()).row(setting, runtime)
 
 

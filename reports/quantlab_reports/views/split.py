@@ -19,7 +19,9 @@ _BELOW = (
 def _steps(row: SplitRow) -> str:
     if row.measure != "rms":
         return EMPTY
-    return " · ".join(number(value, 2) for value in (row.conversion_rms, row.quantization_rms, row.runtime_rms))
+    steps = (row.conversion_rms, row.quantization_rms, row.runtime_rms)
+    first = () if row.preprocessing_rms is None else (row.preprocessing_rms,)
+    return " · ".join(number(value, 2) for value in (*first, *steps))
 
 
 SPLIT = RowView(

@@ -1,0 +1,40 @@
+"""How much of a loss is that of the app's preprocessing, so that nobody blames a setting for it."""
+
+from dataclasses import replace
+
+from quantlab.types import Judgement, Loss, Study, Verdict
+
+__all__ = ["with_preprocessing_part"]
+
+
+def with_preprocessing_part(verdict: Verdict, study: Study, alone: Loss | None) -> Verdict:
+    """Add to the reason of each judgement that is not `fits` what the app's pipeline alone loses.
+
+    Args:
+        verdict: The verdict on a study.
+        study: The study.
+        alone: The loss of the reference on the samples of the app's pipeline; None without one, or without a loss.
+    """
+    if alone is None:
+        return verdict
+    settings = tuple(
+        replace(one, judgements=tuple(_told(judgement, study.pipeline, alone) for judgement in one.judgements))
+        for one in verdict.settings
+    )
+    return replace(verdict, settings=settings)
+
+
+def _told(judgement: Judgement, pipeline: str, alone: Loss) -> Judgement:
+    loss = judgement.loss
+    if judgement.outcome == "fits" or loss is None or loss.metric != alone.metric:
+        return judgement
+    unit = f" {alone.unit}" if alone.unit else ""
+    part = (
+        f"of the measured loss of {_figure(loss.loss)}{unit}, {_figure(alone.loss)}{unit} are by the samples of the "
+        f"pipeline '{pipeline}', before anything is converted"
+    )
+    return replace(judgement, reason=f"{judgement.reason}; {part}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

@@ -1,0 +1,13 @@
+"""The pipelines that people use, by name."""
+
+from collections.abc import Mapping
+
+from quantlab.pipelines import chromium, node, python
+from quantlab.pipelines.contract import AppPipeline
+
+__all__ = ["PIPELINES"]
+
+PIPELINES: Mapping[str, AppPipeline] = {
+    pipeline.name: pipeline for host in (python, node, chromium) for pipeline in host.PIPELINES
+}
+"""Name → pipeline, in the order of the tables."""

@@ -1,0 +1,121 @@
+"""Runs steps on pictures in the children of their host: the pixels, or why there are none."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import RuntimeUnavailable, TrialError
+from quantlab.pipelines.contract import AppStep, StepPlace
+from quantlab.processes import ChildDied, ChildPool, describe
+from quantlab.runtimes import Job, Picture, python
+from quantlab.runtimes.protocol import ask
+from quantlab.runtimes.requests import Prepare
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.messages import Failed, Prepared, Ready
+
+__all__ = ["Pixels", "StepRun", "Unprepared", "refuse_absent"]
+
+Pixels = npt.NDArray[Any]
+"""uint8 or float32 (height, width, channels), red first, values 0–255."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """Why a step gave no pixels for a picture."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class StepRun:
+    """Runs steps for one command; remembers what the programs say about themselves."""
+
+    pool: ChildPool
+    folder: Path
+    """For pixels; files in it are overwritten."""
+    environments: dict[str, dict[str, str]]
+    """Name of a place → versions; filled while steps run."""
+
+    def run(
+        self, steps: Sequence[AppStep], pictures: Sequence[Picture], *, grey: bool
+    ) -> dict[str, list[Pixels | Unprepared]]:
+        """Run steps of one place on all pictures.
+
+        A picture on which the child ends costs only itself.
+
+        Returns:
+            Name of a step → a result for each picture.
+
+        Raises:
+            RuntimeUnavailable: If the place is not installed.
+            TrialError: If the child reports that it cannot run the steps at all.
+            ChildDied: If the child ends before the first picture.
+        """
+        place = steps[0].place
+        names = {step.call: step.name for step in steps}
+        results: dict[str, list[Pixels | Unprepared]] = {step.name: [] for step in steps}
+        self.environments.setdefault(place.name, place.environment())
+        job = Job("", "", place.backend, 1, 0, 0, (), (), ExecutorOptions(), python.REFERENCE)
+        first = 0
+        while first < len(pictures):
+            rest = pictures[first:]
+            target = self.folder / f"{place.name}.pixels"
+            request = Prepare(job, tuple(rest), tuple(names), grey, str(target.absolute()))
+            try:
+                for name, result in self._answers(place, request, target, names):
+                    results[name].append(result)
+                return results
+            except ChildDied as error:
+                done = min(len(one) for one in results.values())
+                if done == first == 0 and not any(results.values()):
+                    # Whether the first picture or the program itself is to blame, the program tells alone.
+                    self._check_alone(place, replace(request, pictures=()), target)
+                for one in results.values():
+                    if len(one) == done:
+                        one.append(Unprepared(f"the process ended while it worked on it ({describe(error)})"))
+                first = done + 1
+        return results
+
+    def _check_alone(self, place: StepPlace, request: Prepare, target: Path) -> None:
+        for _ in self._answers(place, request, target, {}):
+            pass
+
+    def _answers(
+        self, place: StepPlace, request: Prepare, target: Path, names: dict[str, str]
+    ) -> Iterator[tuple[str, Pixels | Unprepared]]:
+        target.unlink(missing_ok=True)
+        for message in ask(place.host, request, self.pool):
+            if isinstance(message, Failed):
+                raise TrialError(message.reason)
+            if isinstance(message, Ready):
+                self.environments[place.name] |= message.environment
+            if isinstance(message, Prepared):
+                yield names[message.step], _result(message, target)
+        target.unlink(missing_ok=True)
+
+
+def _result(message: Prepared, target: Path) -> Pixels | Unprepared:
+    if message.reason is not None:
+        return Unprepared(message.reason)
+    count = int(np.prod(message.shape, dtype=np.int64))
+    pixels = np.fromfile(target, np.dtype(message.dtype), count, offset=message.offset)
+    return pixels.reshape(message.shape)
+
+
+def refuse_absent(step: AppStep) -> None:
+    """Check that what a step needs is installed.
+
+    Raises:
+        RuntimeUnavailable: If it is not; the message says what to do.
+    """
+    from importlib.util import find_spec
+
+    step.place.environment()
+    if step.module is not None and find_spec(step.module) is None:
+        raise RuntimeUnavailable(
+            f"{step.name} is not installed; install it with 'pip install {step.package}' to compare with it"
+        )

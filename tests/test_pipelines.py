@@ -1,0 +1,365 @@
+"""Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
+
+import json
+from pathlib import Path
+from pkgutil import resolve_name
+
+import numpy as np
+import onnx
+import pytest
+from command_line import quantlab_in_process
+from contracts import refuse_absent
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from quantlab.errors import SamplesError, UsageError
+from quantlab.pipelines import PIPELINES, chosen_pipelines
+from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
+from quantlab.runtimes import RUNTIMES
+from quantlab.study.pipelines.photos import kinds_of, photos_of
+from quantlab.study.pipelines.results import compared
+from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
+from quantlab.study.pipelines.swaps import swaps_of
+from quantlab.study.pipelines.words import pipelines_headline
+from quantlab.types import PhotoFailure, PipelineComparison, Preprocessing, SwappedStep, TensorSpec
+
+SPEC = TensorSpec("image", (None, 16, 16, 3), "float32")
+DECLARED = pipeline_for(Preprocessing(mode="tf"), SPEC)
+SIZE = 16
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        pytest.param(["canvas"], ["canvas"], id="a name"),
+        pytest.param(["tfjs-node*"], ["tfjs-node", "tfjs-node-half-pixel", "tfjs-node-align-corners"], id="a glob"),
+        pytest.param(["opencv:bgr", "canvas"], ["opencv:bgr", "canvas"], id="in the order of the names"),
+        pytest.param(["tf:unit:bgr"], ["tf:unit:bgr"], id="two modifiers"),
+        pytest.param(["canvas", "canvas"], ["canvas"], id="twice is once"),
+        pytest.param(["all"], list(PIPELINES), id="all"),
+    ],
+)
+def test_pipelines_are_named(asked, names):
+    assert [one.name for one in chosen_pipelines(asked, PIPELINES)] == names
+
+
+def test_an_unknown_modifier():
+    with pytest.raises(UsageError) as error:
+        chosen_pipelines(["tf:units"], PIPELINES)
+    assert str(error.value) == (
+        "the pipeline 'tf:units' has the modifier 'units', which is neither 'bgr' nor a mode; did you mean 'unit'?"
+    )
+
+
+def test_a_modifier_that_does_not_fit_grey():
+    declared = pipeline_for(Preprocessing(), TensorSpec("image", (None, 28, 28, 1), "float32"))
+    (one,) = chosen_pipelines(["opencv:bgr"], PIPELINES)
+    with pytest.raises(UsageError) as error:
+        one.of(declared)
+    assert str(error.value) == "the pipeline 'opencv:bgr' turns three channels, and the model's input has one"
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_step_exists(name):
+    for step in (PIPELINES[name].decoder, PIPELINES[name].resizer):
+        if step.place.name == "python":
+            assert callable(resolve_name(step.call))
+        else:
+            assert step.place.name in {"node", "chromium"}
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        pytest.param("tf", [None, "decode", "resize"], id="other libraries"),
+        pytest.param("tf:bgr", [None, "decode", "colour", "resize"], id="the colours turned"),
+        pytest.param("tf:unit", [None, "decode", "resize", "values"], id="another scale"),
+        pytest.param("tf:tf", [None, "decode", "resize"], id="the declared scale by name"),
+        pytest.param("tf:caffe", [None, "decode", "colour", "resize", "values"], id="a mode that turns the colours"),
+    ],
+)
+def test_one_step_is_swapped_at_a_time(name, steps):
+    (one,) = chosen_pipelines([name], PIPELINES)
+    swaps = swaps_of(one, DECLARED)
+    assert [swap.step for swap in swaps] == steps
+    own = swaps[0]
+    for swap in swaps[1:]:
+        changed = {
+            "decode": swap.pair[0] != own.pair[0],
+            "resize": swap.pair[1] != own.pair[1],
+            "colour": swap.pipeline.colour != own.pipeline.colour,
+            "values": (swap.pipeline.scale, swap.pipeline.offset) != (own.pipeline.scale, own.pipeline.offset),
+        }
+        assert [step for step, other in changed.items() if other] == [swap.step]
+
+
+@given(st.lists(st.floats(-300, 300), min_size=1, max_size=20), st.integers(0, 20))
+def test_differences_of_parts_are_those_of_the_whole(values, cut):
+    whole, parts = DifferenceSums(), DifferenceSums()
+    whole.add(np.array(values))
+    for part in (values[:cut], values[cut:]):
+        parts.add(np.array(part))
+    assert (parts.count, parts.largest) == (whole.count, whole.largest)
+    assert parts.total == pytest.approx(whole.total)
+
+
+def test_one_value_that_is_not_finite_spoils_the_difference():
+    sums = DifferenceSums()
+    sums.add(np.array([0.0, np.nan]))
+    assert (sums.mean, sums.largest) == (np.inf, np.inf)
+
+
+def test_a_step_is_one_of_255_of_the_declared_pixels():
+    pixels = np.array([[[0.0, 10.0, 255.0]]])
+    values = pixels / 127.5 - 1
+    assert steps_apart(values + 2 / 255, values, DECLARED) == pytest.approx(np.ones((1, 1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("left", "cause"),
+    [
+        pytest.param({"decode": 4.0, "resize": 0.5}, "resize", id="the step that leaves least"),
+        pytest.param({"decode": 5.0, "resize": 6.0}, None, id="no step alone brings it nearer"),
+        pytest.param({}, None, id="nothing was swapped"),
+    ],
+)
+def test_the_step_that_is_blamed(left, cause):
+    (one,) = chosen_pipelines(["tf"], PIPELINES)
+    sums = PipelineSums(photos=1, whole=DifferenceSums(1, 5.0, 5.0))
+    sums.swapped = {step: DifferenceSums(1, value, value) for step, value in left.items()}
+    row = compared(one, sums, None)
+    assert (row.cause, row.mean_steps) == (cause, 5.0)
+    assert row.steps == tuple(SwappedStep(step, value) for step, value in left.items())
+
+
+def comparison(*rows, refused=()):
+    return PipelineComparison("m.h5", "photos", "y", "declared", 3, 3, "all", None, rows, (), refused)
+
+
+def test_the_headline_names_what_could_not_be_run():
+    (one,) = chosen_pipelines(["opencv"], PIPELINES)
+    row = compared(one, PipelineSums(), "OpenCV is not installed")
+    assert pipelines_headline(comparison(row)) == (
+        "No pipeline could be compared with the declared preprocessing: OpenCV is not installed"
+    )
+
+
+def write_photos(folder: Path, *, each: int = 6) -> Path:
+    """Noise of 40×30 pixels in three class folders: every resize changes it much."""
+    numbers = np.random.default_rng(0)
+    for name in "abc":
+        (folder / name).mkdir(parents=True)
+        for place in range(each):
+            pixels = numbers.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{place}.jpg", quality=95, subsampling=0)
+    return folder
+
+
+def write_model(path: Path) -> Path:
+    """Softmax of a random matrix, (n, 16, 16, 3) → (n, 3)."""
+    numbers = np.random.default_rng(1)
+    weights = onnx.numpy_helper.from_array(numbers.normal(0, 0.3, (SIZE * SIZE * 3, 3)).astype(np.float32), "w")
+    nodes = [
+        onnx.helper.make_node("Flatten", ["image"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "w"], ["logits"]),
+        onnx.helper.make_node("Softmax", ["logits"], ["classes"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "photos",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", SIZE, SIZE, 3])],
+        [onnx.helper.make_tensor_value_info("classes", onnx.TensorProto.FLOAT, ["n", 3])],
+        [weights],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def with_right_labels(photos: Path, model: Path) -> Path:
+    """Move each photo into the folder of the class that the model gives for it with the declared preprocessing."""
+    weights = onnx.numpy_helper.to_array(onnx.load(model).graph.initializer[0])
+    for path in sorted(photos.glob("*/*.jpg")):
+        with opened_decoder(DECLARED) as decode:
+            logits = sample_of(DECLARED, path, decode).reshape(-1) @ weights
+        path.rename(photos / "abc"[int(logits.argmax())] / f"{path.parent.name}-{path.name}")
+    return photos
+
+
+@pytest.mark.starts_children
+def test_the_planted_step_is_named(tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    (photos / "a" / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
+    Image.new("RGB", (40, 30), "red").save(photos / "b" / "red.png")
+    names = "python-pillow,python-pillow-default,tfjs-node,python-pillow:bgr,python-pillow:unit"
+    done = quantlab_in_process(
+        *("diagnose", model, "--data", photos, "--preprocessing-mode", "tf", "--pipelines", names, "--json"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = {row["name"]: row for row in found["pipelines"]}
+    assert {name: row["cause"] for name, row in rows.items()} == {
+        "python-pillow": None,
+        "python-pillow-default": "resize",
+        "tfjs-node": "resize",
+        "python-pillow:bgr": "colour",
+        "python-pillow:unit": "values",
+    }
+    equal = rows["python-pillow"]
+    assert (equal["n"], equal["mean_steps"], equal["changed"], equal["loss_points"]) == (19, 0.0, 0, 0.0)
+    assert {step["left"] for step in rows["python-pillow:bgr"]["steps"] if step["step"] == "colour"} == {0.0}
+    assert [one["file"] for one in found["refused"]] == ["a/broken.jpg"]
+    assert rows["tfjs-node"]["failures"] == [{"file": "b/red.png", "reason": "jpeg-js decodes JPEG files only"}]
+    assert (rows["tfjs-node"]["n"], found["n"], found["available"]) == (18, 19, 20)
+    changed = rows["tfjs-node"]
+    assert changed["changed"] >= changed["became_wrong"] + changed["became_right"]
+    assert changed["loss_points"] == pytest.approx(100 * (changed["became_wrong"] - changed["became_right"]) / 18)
+
+
+def test_photos_must_be_files(tmp_path):
+    with pytest.raises(SamplesError) as error:
+        photos_of(str(tmp_path / "x.npz"), classes=None, limit=10, seed=0)
+    assert str(error.value) == (
+        f"'{tmp_path / 'x.npz'}' is not a folder, and pipelines are compared on image files; give a folder of them"
+    )
+
+
+def test_labels_are_those_of_folders(tmp_path):
+    done = quantlab_in_process(
+        *("diagnose", write_model(tmp_path / "m.onnx"), "--data", write_photos(tmp_path / "photos", each=1)),
+        *("--pipelines", "all", "--labels", "y.txt"),
+        cwd=tmp_path,
+    )
+    assert (done.status, done.last) == (
+        2,
+        "quantlab: --pipelines compares photos, whose labels are their folders; leave --labels out",
+    )
+
+
+def odd_files(folder: Path) -> dict[str, str]:
+    """File → the kind that it is of; written into the folder."""
+    folder.mkdir()
+    numbers = np.random.default_rng(2)
+    pixels = np.repeat(np.repeat(numbers.integers(0, 256, (6, 8, 3), dtype=np.uint8), 5, axis=0), 5, axis=1)
+    image = Image.fromarray(pixels)
+    turned = Image.Exif()
+    turned[274] = 6
+    image.save(folder / "plain.jpg")
+    image.convert("L").save(folder / "grey.jpg")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    image.convert("P").save(folder / "palette.png")
+    image.convert("RGBA").save(folder / "alpha.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    image.save(folder / "turned.jpg", exif=turned)
+    image.save(folder / "progressive.jpg", progressive=True)
+    image.save(folder / "animated.png", save_all=True, append_images=[image.rotate(180)])
+    for name in ("plain.jpg", "palette.png"):
+        content = (folder / name).read_bytes()
+        (folder / f"cut-{name}").write_bytes(content[: len(content) * 2 // 3])
+    (folder / "empty.jpg").write_bytes(b"")
+    return {
+        "plain.jpg": "plain",
+        "grey.jpg": "grey",
+        "cmyk.jpg": "CMYK",
+        "palette.png": "palette",
+        "alpha.png": "alpha",
+        "turned.jpg": "EXIF orientation",
+        "progressive.jpg": "progressive",
+        "animated.png": "animated",
+        "cut-plain.jpg": "truncated",
+        "empty.jpg": "unreadable",
+    }
+
+
+def test_kinds_of_files(tmp_path):
+    kinds = odd_files(tmp_path / "odd")
+    assert {name: kinds_of(tmp_path / "odd" / name) for name in kinds} == {
+        name: (kind,) for name, kind in kinds.items()
+    }
+    assert kinds_of(tmp_path / "odd" / "deep.png") == ("grey", "16 bits")
+    assert kinds_of(tmp_path / "odd" / "cut-palette.png") == ("palette", "truncated")
+
+
+@pytest.mark.starts_children
+def test_unusual_files_cost_only_their_own_rows(tmp_path):
+    refuse_absent(RUNTIMES["chromium-webgl"])
+    odd_files(tmp_path / "odd")
+    done = quantlab_in_process(
+        *("diagnose", write_model(tmp_path / "m.onnx"), "--data", tmp_path / "odd"),
+        *("--pipelines", "python-pillow,tf,tfjs-node,canvas", "--json"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    found = json.loads(done.stdout)
+    made = {(row["kind"], row["decoder"]): row for row in found["kinds"]}
+    assert {one["file"] for one in found["refused"]} == {"cut-palette.png", "cut-plain.jpg", "deep.png", "empty.jpg"}
+    decoders = ("Pillow", "TensorFlow", "jpeg-js", "canvas")
+    # Pillow by itself, TensorFlow and jpeg-js leave the picture lying; browsers turn it.
+    turned = [made["EXIF orientation", decoder]["other_size"] for decoder in decoders]
+    assert turned == [1, 1, 1, 0]
+    assert made["CMYK", "canvas"]["mean"] < 3
+    assert made["16 bits", "canvas"]["only_here"] == 1
+    assert [made["unreadable", decoder]["failed"] for decoder in decoders] == [1, 1, 1, 1]
+    rows = {row["name"]: row for row in found["pipelines"]}
+    assert [rows[name]["reason"] for name in rows] == [None] * 4
+    assert {one["file"] for one in rows["tfjs-node"]["failures"]} == {"palette.png", "alpha.png", "animated.png"}
+    assert rows["tfjs-node"]["failures"][0] == {
+        "file": "alpha.png",
+        "reason": "jpeg-js decodes JPEG files only",
+    }
+
+
+@pytest.mark.starts_children
+def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
+    model = write_model(tmp_path / "m.onnx")
+    photos = with_right_labels(write_photos(tmp_path / "photos", each=40), model)
+    done = quantlab_in_process(
+        *("analyze", model, "--data", photos, "--preprocessing-mode", "tf", "--pipeline", "python-pillow-default"),
+        *("--settings", "onnx-dynamic", "--runtimes", "python", "--limit", "60", "--no-costs", "--out", "s.study"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    assert "the samples of the pipeline 'python-pillow-default' change the float model itself" in done.stdout
+    assert "✓ float32 check onnx" in done.stdout
+    shown = quantlab_in_process("show", "split", "s.study", "--format", "json", cwd=tmp_path)
+    rows = json.loads(shown.stdout)
+    assert {row["measure"] for row in rows} == {"points", "rms"}
+    for row in rows:
+        parts = [row[name] for name in ("preprocessing", "conversion", "quantization", "runtime_part")]
+        assert sum(parts) == pytest.approx(row["total"], abs=1e-9)
+    (rms,) = (row for row in rows if (row["setting"], row["measure"]) == ("onnx-float32", "rms"))
+    assert rms["preprocessing"] > 0
+    assert rms["conversion"] == pytest.approx(0, abs=1e-6)
+    study = json.loads((tmp_path / "s.study" / "study.json").read_text())
+    assert study["samples"]["sha256"] != study["declared"]["sha256"]
+    assert study["pipeline"] == "python-pillow-default"
+    judged = quantlab_in_process("gate", "s.study", "--max-accuracy-loss", "1pt", cwd=tmp_path)
+    (points,) = (row for row in rows if (row["setting"], row["measure"]) == ("onnx-dynamic", "points"))
+    assert points["preprocessing"] > 0
+    part = f"{points['preprocessing']:.2f} pt are by the samples of the pipeline 'python-pillow-default'"
+    assert part in " ".join(judged.stdout.split())
+    verified = quantlab_in_process("verify", "s.study", cwd=tmp_path)
+    assert (verified.status, "of the declared preprocessing" in verified.stdout) == (0, True)
+
+
+def test_a_pipeline_needs_photos(tmp_path):
+    write_model(tmp_path / "m.onnx")
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, SIZE, SIZE, 3), np.float32))
+    done = quantlab_in_process("analyze", "m.onnx", "--data", "x.npz", "--pipeline", "canvas", cwd=tmp_path)
+    assert (done.status, done.last) == (
+        2,
+        "quantlab: a pipeline makes samples of photos, and 'x.npz' is no folder; leave --pipeline out",
+    )
+
+
+def test_the_modes_are_modifiers():
+    for mode in MODES:
+        (one,) = chosen_pipelines([f"canvas:{mode}"], PIPELINES)
+        assert one.of(DECLARED).scale == MODES[mode].scale
+
+
+def test_files_that_a_pipeline_refuses_are_named():
+    (one,) = chosen_pipelines(["tf"], PIPELINES)
+    sums = PipelineSums(failures=[PhotoFailure("a.webp", "Unknown image file format")])
+    assert compared(one, sums, None).failures == (PhotoFailure("a.webp", "Unknown image file format"),)
