@@ -36,7 +36,7 @@ check: lint test ## Run lint, then test
 docs: .venv/developing ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-tutorial: .venv/developing ## Run the tutorial and write what its commands print into it
+tutorial: .venv/developing ## Run the tutorial and the notebook, and write what they print into their pages
 	$(BIN)/python docs/shown_output.py
 
 # MkDocs has an environment of its own: it needs none of quantlab, and quantlab none of it.

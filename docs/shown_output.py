@@ -1,6 +1,7 @@
-"""Runs the commands of the tutorial and writes what they print into the page: `python docs/shown_output.py`.
+"""Runs the commands of the tutorial, and the notebook, and writes what they print into their pages.
 
-It takes a minute. Run it after a change to printed tables or messages; `tests/test_docs_commands.py` fails until then.
+`python docs/shown_output.py` takes two minutes. Run it after a change to printed tables or messages;
+`tests/test_docs_commands.py` and `tests/test_docs_notebook.py` fail until then.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands import run_blocks
+from notebooks import NOTEBOOK, cells_of, executed, notebook_page
 
 HERE = Path(__file__).parent
 
@@ -38,6 +40,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             path.write_text(with_output(path.read_text(encoding="utf-8"), Path(folder)), encoding="utf-8")
         print(f"wrote docs/{name}")
+    with tempfile.TemporaryDirectory() as folder:
+        page = notebook_page(list(executed(cells_of(NOTEBOOK), Path(folder))))
+    NOTEBOOK.with_suffix(".md").write_text(page, encoding="utf-8")
+    print(f"wrote docs/guides/{NOTEBOOK.stem}.md")
     return 0
 
 

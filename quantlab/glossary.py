@@ -11,6 +11,7 @@ PAGE = "docs/glossary.md"
 """The generated page that has every term as a heading."""
 
 GLOSSARY: Mapping[str, str] = {
+    "90th percentile": "Value that nine samples in ten do not exceed, with an interval from order statistics.",
     "accepted figures": "Losses and hashes that 'quantlab accept' writes to quantlab.lock. "
     "A later 'quantlab gate --lock' fails if a setting loses more than was accepted.",
     "accuracy loss": "How much worse the metric of a variant is than that of the reference on the same samples. "
@@ -22,9 +23,13 @@ GLOSSARY: Mapping[str, str] = {
     "all but this op": "Error of the outputs if all ops but this one are quantized, against the float32 artifact. "
     "If it is far below that of all ops, keep this op in float.",
     "artifact": "The files that a converter writes and that are shipped: a .tflite or .onnx file, or a tfjs folder.",
+    "became worse / better": "Samples whose own error or score is worse or better than in the reference; of classes, "
+    "those that became wrong and right.",
     "became wrong / right": "Samples whose top-1 was right in the reference and is wrong in the variant, and the "
     "reverse. A small loss can hide many changes in both directions.",
     "became zero": "Percentage of the nonzero float32 weights that are 0 after quantization.",
+    "before / after": "Output of the model and of a variant for one sample: its top-1 with the probability, or the "
+    "element that changed most.",
     "bias": "Mean of variant − reference over the values of an output: positive if the variant is too large.",
     "brotli": "Size of the shipped files after brotli compression, each file by itself.",
     "budget": "The limits that a setting must keep: loss of the metric, of each class and slice, size and agreement. "
@@ -35,10 +40,13 @@ GLOSSARY: Mapping[str, str] = {
     "They are never scored.",
     "candidate": "An artifact that 'quantlab tune' measured on its search samples and may choose: a setting, or one "
     "with all its decisions. Artifacts that only measure one kernel, op or decision are not counted.",
+    "change": "What one sample loses in a variant, in the unit of the metric; positive is worse. "
+    "Without labels, the largest absolute difference of an element of its output.",
     "changed": "Samples with another top-1 than the model, right or wrong.",
     "channel": "One index of the last axis of a tensor, or one output channel of a weight.",
     "class loss": "Accuracy loss on the samples of one class, in percentage points.",
     "clipped": "Percentage of weights outside the range of the codes, or of float16, by more than half a step.",
+    "compared by": "Metric of single samples that says what became worse; 'output' if there is none.",
     "computes in": "Number type that an op computes in. 'hybrid' means float activations with integer weights.",
     "confidence": "Probability that a bound holds. Verdicts use one-sided bounds, by default at 95 %.",
     "constant": "An output, or one index of its last axis, that a variant gives the same for every sample although it "
@@ -53,10 +61,12 @@ GLOSSARY: Mapping[str, str] = {
     "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
     "duplicates": "Scored samples that are equal to another one, or images that nearly are. "
     "They do not count as independent with --group duplicates.",
+    "element": "Place of a value in the output of one sample, counted from 0 along each axis.",
     "equivalent": "Whether a runtime answers as Python does: within a margin of 0.5 pt of accuracy, by two one-sided "
     "tests at 5 %, which are a 90 % interval within the margin. 'not shown' means that the samples are too few.",
     "error": "Of a candidate of 'quantlab tune', the mean KL divergence from the model in nats; the mean squared error "
     "if the output has no classes, or if a candidate gives a class the probability 0.",
+    "error before / after": "The metric of one sample in the model and in a variant, such as its mean absolute error.",
     "error growth": "Change of the relative RMS error from the layer before, in percentage points. "
     "The layer with the largest growth adds most of the error.",
     "expected bound": "Upper bound of the loss that a candidate of 'quantlab tune' may have on the samples of the "
@@ -93,9 +103,11 @@ GLOSSARY: Mapping[str, str] = {
     "0 means equal, and it is infinite if the variant gives probability 0 to a possible class.",
     "KL infinite": "Samples in which the variant gives probability 0 to a class to which the reference does not.",
     "KL std. error": "Standard error of the mean KL divergence over the samples.",
+    "label or target": "What the sample should give: the name of its class, or the target of the element.",
     "largest difference": "Largest absolute difference between two outputs, over all elements and samples.",
     "layer": "A layer of the reference. Its row compares the matching tensor of a variant with that of the reference.",
-    "left out": "Values of an output that are not compared, because they are NaN or infinite in the model itself.",
+    "left out": "Values of an output, or samples, that are not compared, because they are NaN or infinite in the model "
+    "itself, or have no metric.",
     "load time": "Time from the files to a model that can be called, in milliseconds. "
     "It excludes the import of the runtime's library.",
     "loss from float32": "Accuracy of the float32 artifact minus that of an artifact, in percentage points. "
@@ -172,44 +184,65 @@ GLOSSARY: Mapping[str, str] = {
     "variant": "The artifact that a setting makes from the model, or a file given with --variant.",
     "verdict": "Whether a setting keeps the budget: FITS, BREAKS or INCONCLUSIVE (too few samples to decide).",
     "weight": "A constant of an artifact: a kernel, a bias or another stored tensor.",
+    "what": "What happened to a sample: it became wrong, right, worse or better, or its output moved.",
     "worst channel": "The channel of a tensor with the lowest SQNR. "
     "A good SQNR of the whole tensor can hide one bad channel.",
 }
 """Term → explanation, in alphabetical order without regard to case."""
 
 SYNONYMS: Mapping[str, str] = {
+    "% worse [95 %]": "became worse / better",
+    "90th percentile [95 %]": "90th percentile",
     "accuracy %": "position accuracy",
     "accuracy loss [95 %]": "accuracy loss",
     "added MB": "added memory",
+    "after": "before / after",
+    "all but this op: KL [95 %]": "all but this op",
+    "all but this op: MSE [95 %]": "all but this op",
     "allowed": "budget",
+    "became better": "became worse / better",
+    "became worse": "became worse / better",
+    "before": "before / after",
     "brotli KB": "brotli",
     "bytes": "size",
     "class": "class loss",
     "copy of": "duplicates",
+    "difference from python": "largest difference",
     "different": "different values",
     "different top-1, at most": "different top-1",
-    "difference from python": "largest difference",
-    "flips": "became wrong / right",
-    "float parity": "float32 check",
+    "error after": "error before / after",
+    "error before": "error before / after",
     "first layer beyond half precision": "half precision",
     "first run ms": "first run",
+    "flips": "became wrong / right",
+    "float parity": "float32 check",
     "gzip KB": "gzip",
     "isolated SQNR dB": "isolated SQNR",
-    "KB": "size",
+    "its activations: KL [95 %]": "its activations",
+    "its activations: MSE [95 %]": "its activations",
+    "its weights: KL [95 %]": "its weights",
+    "its weights: MSE [95 %]": "its weights",
     "JS mean": "Jensen–Shannon divergence",
+    "KB": "size",
     "kind": "duplicates",
     "KL mean": "KL divergence",
     "load ms": "load time",
     "lock": "accepted figures",
     "loss": "accuracy loss",
-    "loss, points [95 %]": "accuracy loss",
+    "loss from float32, points [95 %]": "loss from float32",
     "loss from python, points [90 %]": "accuracy loss",
+    "loss, points [95 %]": "accuracy loss",
     "MAE loss": "accuracy loss",
+    "MAE loss [95 %]": "accuracy loss",
     "mean IoU %": "mean IoU",
     "mean IoU loss [95 %]": "accuracy loss",
     "measure": "split",
+    "median change [95 %]": "change",
     "median ms": "median",
     "no matching layer": "layer",
+    "on all samples: changed": "top-1 changed",
+    "only this op: KL [95 %]": "only this op",
+    "only this op: MSE [95 %]": "only this op",
     "p (Holm)": "Holm's correction",
     "p95 ms": "p95",
     "peak MB": "peak memory",
@@ -227,6 +260,8 @@ SYNONYMS: Mapping[str, str] = {
     "SQNR dB": "SQNR",
     "top-1 %": "top-1",
     "top-1 % [95 %]": "top-1",
+    "top-1 changed: all but": "top-1 changed",
+    "top-1 changed: only": "top-1 changed",
     "top-5 %": "top-5",
     "top-5 loss": "accuracy loss",
     "TV mean": "total variation",
@@ -236,18 +271,6 @@ SYNONYMS: Mapping[str, str] = {
     "why missing": "split",
     "why not compared": "notes",
     "worst channel SQNR dB": "worst channel",
-    "its weights: KL [95 %]": "its weights",
-    "its weights: MSE [95 %]": "its weights",
-    "its activations: KL [95 %]": "its activations",
-    "its activations: MSE [95 %]": "its activations",
-    "only this op: KL [95 %]": "only this op",
-    "only this op: MSE [95 %]": "only this op",
-    "all but this op: KL [95 %]": "all but this op",
-    "all but this op: MSE [95 %]": "all but this op",
-    "top-1 changed: only": "top-1 changed",
-    "top-1 changed: all but": "top-1 changed",
-    "on all samples: changed": "top-1 changed",
-    "loss from float32, points [95 %]": "loss from float32",
 }
 """Headings of columns and other words → the term that explains them."""
 

@@ -23,7 +23,9 @@ from quantlab.study import AnalyzeOptions
 from quantlab.study.batch import BatchModel, run_batch
 from quantlab.types import Budget
 from quantlab.types.batch import BatchResult
-from quantlab_reports.batch import BatchRow, batch_entries, batch_table
+from quantlab_reports.batch import BatchRow, batch_entries, batch_table, sizes_in_words
+from quantlab_reports.charts import FILES
+from quantlab_reports.charts.models import draw_models
 from quantlab_reports.page import overview_page
 
 # Which models are made
@@ -235,15 +237,47 @@ def results(tmp_path):
 
 def test_a_row_for_each_model_with_a_budget(results):
     budget = Budget(max_accuracy_loss="1pt")
-    table = batch_table(batch_entries(results, budget), budget)
+    table = batch_table(batch_entries(results, {result.name: budget for result in results}))
     assert table.above == ("4 models: 1 measured, 1 kept, 1 unchanged and 1 failed; verdicts: 1 fits and 1 breaks",)
     rows = {record["name"]: record for record in table.records}
     assert (rows["good"]["setting"], rows["good"]["outcome"]) == ("tfjs-uint8", "fits")
     assert rows["good"]["loss"] == pytest.approx(0.1)
     assert (rows["bad"]["setting"], rows["bad"]["outcome"]) == (None, "breaks")
-    assert rows["bad"]["reason"].startswith("loses at least ")
+    assert rows["bad"]["reason"].startswith("tfjs-uint8: loses at least ")
     assert (rows["gone"]["n"], rows["gone"]["reason"]) == (None, "there is no model")
     assert (rows["new"]["n"], rows["new"]["reason"]) == (None, None)
+
+
+def test_each_model_is_judged_by_its_own_budget(tmp_path):
+    budgets = {
+        "strict": Budget(max_accuracy_loss="0.5pt"),
+        "lax": Budget(max_accuracy_loss="5pt", confidence=0.9),
+        "unjudgeable": Budget(max_slice_loss="1pt"),
+        "free": None,
+    }
+    entries = batch_entries([result_of(tmp_path, name, 40) for name in budgets], budgets)
+    table = batch_table(entries)
+    rows = {entry.row.name: entry.row for entry in entries}
+    assert {name: row.outcome for name, row in rows.items()} == {
+        "strict": "breaks",
+        "lax": "fits",
+        "unjudgeable": None,
+        "free": None,
+    }
+    assert (rows["unjudgeable"].state, rows["unjudgeable"].n) == ("kept", N // 2)
+    assert rows["unjudgeable"].reason.startswith("not judged: the budget limits the loss of each slice to 1pt")
+    assert rows["free"].reason == "not judged: the model has no limit"
+    assert all(entry.subject is not None for entry in entries)
+    assert "80 % or 90 % interval" in "\n".join(table.below)
+
+
+def test_what_decides_without_labels_is_said(tmp_path):
+    place = tmp_path / "photos.study"
+    write_study(place, None, answers(LABELS), {("tfjs-uint8", "python"): answers(LABELS, flipped(N, [1, 2]))})
+    result = BatchResult("photos", Path("photos.keras"), "photos.npz", place, "kept")
+    (entry,) = batch_entries([result], {"photos": Budget(min_agreement="90%")})
+    assert (entry.row.outcome, entry.row.loss) == ("fits", None)
+    assert entry.row.reason == "same top-1 on at least 99.68 % of the samples, required 90 %"
 
 
 def test_without_a_budget_the_smallest_setting_is_shown(results):
@@ -270,13 +304,82 @@ def test_a_study_that_cannot_be_read_costs_its_row(tmp_path):
 
 def test_the_overview_links_to_the_reports_and_escapes_what_it_is_told(tmp_path):
     hostile = replace(result_of(tmp_path, "gone", None, "failed"), reason="<img src=x onerror=alert(1)>")
-    table = batch_table(batch_entries([result_of(tmp_path, "good", 2), hostile]))
-    page = overview_page(table, ["good.html", ""])
+    entries = batch_entries([result_of(tmp_path, "good", 2), hostile])
+    page = overview_page(batch_table(entries), [entry.row for entry in entries], ["good.html", ""])
     assert '<a href="good.html">good</a>' in page
     assert '<th scope="row">gone</th>' in page
     assert "<img" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+    assert "No model has a setting whose size and float32 size are known." in page
+
+
+def row_of(name, **known):
+    return replace(BatchRow(name, f"{name}.keras", "data.npz", f"{name}.study", "measured", metric="top-1"), **known)
+
+
+SMALL = {"size_bytes": 20_000, "float32_bytes": 100_000, "setting": "tfjs-uint8"}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        pytest.param(
+            row_of("a", outcome="fits", loss=0.4, loss_upper=0.4619, loss_unit="pt", **SMALL),
+            "a: tfjs-uint8 20.0 KB, 20.0 % of float32, loses at most 0.47 pt",
+            id="a bound is rounded up",
+        ),
+        pytest.param(
+            row_of("a", outcome="fits", loss=0.004, loss_upper=0.0071234, loss_unit="", **SMALL),
+            "a: tfjs-uint8 20.0 KB, 20.0 % of float32, loses at most 0.0072 top-1",
+            id="a bound in the unit of the metric",
+        ),
+        pytest.param(
+            row_of("a", outcome="fits", **SMALL),
+            "a: tfjs-uint8 20.0 KB, 20.0 % of float32",
+            id="no loss",
+        ),
+        pytest.param(
+            row_of("a", loss=0.1, loss_upper=float("inf"), loss_unit="pt", **SMALL),
+            "a: tfjs-uint8 20.0 KB, 20.0 % of float32, no bound of the loss",
+            id="an infinite bound",
+        ),
+        pytest.param(row_of("a", outcome="breaks"), "a: no setting fits the budget", id="nothing fits"),
+        pytest.param(row_of("a", outcome="inconclusive"), "a: too few samples to decide", id="too few samples"),
+        pytest.param(row_of("a", state="failed"), "a: failed", id="failed"),
+        pytest.param(row_of("<b>", **{**SMALL, "float32_bytes": None}), "<b>: tfjs-uint8 20.0 KB", id="no float32"),
+    ],
+)
+def test_the_chart_of_models_tells_what_the_table_has(row, told):
+    rows = [row, row_of("other", outcome="fits", **{**SMALL, "size_bytes": 150_000})]
+    drawing = draw_models(rows, 680.0)
+    assert f". {told}; other: tfjs-uint8 150.0 KB, 150.0 % of float32" in drawing.text
+    drawn = [one for layer in drawing.specification["layer"] for one in layer["data"]["values"]]
+    texts = [one["text"] for one in drawn if "text" in one]
+    assert told in texts
+    assert "150 %" in texts
+    bars = {one["told"]: one for one in drawn if "told" in one}
+    assert bars["other: tfjs-uint8 150.0 KB, 150.0 % of float32"]["right"] == 680.0
+    if row.float32_bytes:
+        assert bars[told]["right"] == pytest.approx(680 * 0.2 / 1.5, abs=0.1)
+        assert bars[told]["colour"] == ("@accent" if row.outcome == "fits" else "@muted")
+    for suffix, draw in FILES.items():
+        assert draw(drawing.specification).startswith({".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix])
+
+
+def test_without_a_size_there_is_no_chart_of_models():
+    assert draw_models([row_of("a", outcome="breaks")], 680.0) is None
+    assert sizes_in_words([row_of("a", outcome="breaks")]) == ""
+
+
+def test_what_all_settings_save_is_a_sentence():
+    rows = [row_of("a", outcome="fits", **SMALL), row_of("b", outcome="fits", **{**SMALL, "float32_bytes": 40_000})]
+    assert sizes_in_words(rows) == (
+        "The recommended settings of 2 models have 20.0 % of float32 (a) to 50.0 % (b), and together 28.6 %."
+    )
+    assert sizes_in_words([row_of("a", **SMALL)]) == (
+        "The smallest setting of the one model with known sizes has 20.0 % of float32 (a)."
+    )
 
 
 # The whole way

@@ -1,6 +1,7 @@
 """`quantlab compare`: studies beside each other, and the differences of their answers."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from verdict_fixtures import answers, flipped, record_outputs, write_study
 
 from quantlab.gate.comparison import compare_studies
 from quantlab.npy import mapped
+from quantlab.statistics import divergences_per_sample, loss_bounds
 from quantlab.store import Store
 from quantlab_reports.compared import CompareRow, comparison_table
 
@@ -298,19 +300,91 @@ def test_one_answer_that_is_not_finite_is_an_infinite_error(tmp_path):
     )
 
 
-def test_without_labels_figures_stand_beside_each_other(tmp_path):
-    outputs = answers(LABELS)
-    for name in ("before", "after"):
-        write_study(tmp_path / f"{name}.study", None, outputs, {UINT8: outputs}, task="similarity")
-    folders = [tmp_path / "before.study", tmp_path / "after.study"]
+def unlabelled(folder, wrong, **changed):
+    """A study without labels, whose model answers as all others do and whose variant differs in some samples."""
+    return write_study_in(folder, answers(LABELS, flipped(N, wrong)), **{"task": "similarity", **changed})
+
+
+def write_study_in(folder, outputs, reference=None, **changed):
+    write_study(folder, None, answers(LABELS) if reference is None else reference, {UINT8: outputs}, **changed)
+    return folder
+
+
+NO_LABELS = (
+    "! no labels: it is not known which study is better; each figure compares a variant with the model of its own study"
+)
+
+
+def test_without_labels_answers_are_compared_with_each_other(tmp_path):
+    folders = [
+        unlabelled(tmp_path / "before.study", range(4)),
+        unlabelled(tmp_path / "after.study", range(2, 12)),
+    ]
     table = comparison_table(compare_studies(folders))
-    (leading,) = table.above
-    assert leading == (
-        "! no labels: each figure compares a variant with the model of its own study, so no difference between the "
-        "studies is shown"
-    )
+    warning, conclusion = table.above
+    assert warning == NO_LABELS
+    records = {(record["setting"], record["study"]): record for record in table.records}
     assert {record["metric"] for record in table.records} == {"agreement"}
     assert {record["loss"] for record in table.records} == {None}
+    own, other = records["reference", "after"], records["tfjs-uint8", "after"]
+    assert records["tfjs-uint8", "before"]["agreement"] is None
+    assert (own["agreement"], own["other_answers"], own["kl"], own["kl_upper"]) == (100.0, 0, 0.0, None)
+    assert (other["agreement"], other["other_answers"], other["against"]) == (97.5, 10, "before")
+    least, most = (100 - 100 * bound for bound in loss_bounds(10, 0, n=N, confidence=0.975)[::-1])
+    assert (other["agreement_lower"], other["agreement_upper"]) == pytest.approx((least, most))
+    together = 100 - 100 * loss_bounds(10, 0, n=N, confidence=1 - 0.025 / 2)[1]
+    assert other["together_lower"] == pytest.approx(together)
+    assert other["together_lower"] < other["agreement_lower"]
+    sides = [answers(LABELS, flipped(N, wrong)) for wrong in (range(4), range(2, 12))]
+    known = divergences_per_sample(*sides, probabilities=True)
+    assert other["kl"] == pytest.approx(known.kl.mean())
+    assert other["kl_lower"] < other["kl"] < other["kl_upper"]
+    assert conclusion == (
+        f"after gives the class of before on 97.50 [{math.floor(100 * least) / 100:.2f}, "
+        f"{math.ceil(100 * most) / 100:.2f}] % of the samples (n = 400) in tfjs-uint8 (python), where they differ most "
+        f"of 2 rows; in every row on at least {math.floor(100 * together) / 100:.2f} %, with 95 % for all rows together"
+    )
+    assert "agreement of after with before, % [95 %]" in table.headings
+
+
+def test_without_labels_and_classes_it_is_the_difference_of_outputs(tmp_path):
+    reference = np.linspace(0, 10, N, dtype=np.float32)[:, None]
+    moves = np.random.default_rng(0).normal(0, 0.1, (N, 1)).astype(np.float32)
+    changed = {"task": "similarity", "classes": False, "probabilities": False, "reference": reference}
+    folders = [
+        write_study_in(tmp_path / "before.study", reference, **changed),
+        write_study_in(tmp_path / "after.study", reference + moves, **changed),
+    ]
+    table = comparison_table(compare_studies(folders))
+    (record,) = [one for one in table.records if (one["setting"], one["study"]) == ("tfjs-uint8", "after")]
+    assert record["difference"] == pytest.approx(float(np.abs((reference + moves) - reference).mean()), rel=1e-6)
+    assert 0 <= record["difference_lower"] < record["difference"] < record["difference_upper"]
+    assert record["together_upper"] > record["difference_upper"]
+    assert (record["agreement"], record["kl"], record["metric"]) == (None, None, "sqnr")
+    assert table.above[1].startswith("the outputs of after differ from those of before by 0.0")
+    assert "after from before, max error [95 %]" in table.headings
+    same = [folders[0], write_study_in(tmp_path / "same.study", reference, **changed)]
+    equal = comparison_table(compare_studies(same))
+    assert equal.above[1] == "the outputs of same are those of before on all 400 samples in every row"
+    assert {record["difference_upper"] for record in equal.records} == {None}
+
+
+def test_without_labels_the_order_of_studies_does_not_change_the_agreement(tmp_path):
+    folders = [unlabelled(tmp_path / f"{name}.study", wrong) for name, wrong in (("a", range(4)), ("b", range(2, 30)))]
+    forth, back = (compare_studies(order).rows[1].sides[1].likeness for order in (folders, folders[::-1]))
+    assert (forth.loss, forth.together) == (back.loss, back.together)
+
+
+def test_without_labels_other_samples_are_not_compared(tmp_path):
+    folders = [unlabelled(tmp_path / "before.study", range(4)), tmp_path / "after.study"]
+    fewer = answers(LABELS[:300])
+    write_study_in(folders[1], fewer, reference=fewer, task="similarity")
+    table = comparison_table(compare_studies(folders))
+    assert table.above == (
+        NO_LABELS,
+        "! after and before are not compared sample by sample (other samples: 400 samples and 300)",
+    )
+    assert {record["agreement"] for record in table.records} == {None}
 
 
 # What is refused
@@ -442,6 +516,8 @@ def test_all_formats_have_the_same_rows(tmp_path):
         "method": "exact",
         "became_wrong": 36,
         "became_right": 0,
+        **dict.fromkeys(("agreement", "agreement_lower", "agreement_upper", "other_answers")),
+        **dict.fromkeys(("kl", "kl_lower", "kl_upper", "difference", "difference_lower", "difference_upper")),
     }
     for name in ("terminal", "markdown", "csv", "latex"):
         ran = quantlab_in_process("compare", *folders, "--format", name, cwd=tmp_path)

@@ -11,20 +11,22 @@ from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
 from quantlab_reports import VIEWS
 from quantlab_reports.views import (
     candidates,
+    changes,
     costs,
     duplicates,
     layers,
     ops,
     outputs,
     runtimes,
+    samples,
     split,
     trial_columns,
     weights,
 )
 
 VIEW_COLUMNS = (
-    *(candidates.CANDIDATES, costs.COSTS, duplicates.DUPLICATES, layers.LAYERS, ops.OPS, outputs.OUTPUTS),
-    *(runtimes.RUNTIMES, split.SPLIT, weights.WEIGHTS),
+    *(candidates.CANDIDATES, changes.CHANGES, costs.COSTS, duplicates.DUPLICATES, layers.LAYERS, ops.OPS),
+    *(outputs.OUTPUTS, runtimes.RUNTIMES, samples.SAMPLES, split.SPLIT, weights.WEIGHTS),
 )
 
 

@@ -9,7 +9,7 @@ from quantlab.cli.model_tables import models_of
 from quantlab.models import ModelOptions
 from quantlab.study import AnalyzeOptions
 from quantlab.study.batch import BatchModel
-from quantlab.types import Preprocessing
+from quantlab.types import Budget, Preprocessing
 
 
 def written(folder, text):
@@ -79,6 +79,22 @@ def test_keys_of_analyze_are_for_all_models(here):
     assert [model.options.settings for model in models] == [("tfjs-*",), ("tfjs-*",)]
 
 
+def test_the_budget_of_a_model_replaces_the_limits_of_all(here):
+    shared = '[budget]\nmax_accuracy_loss = "1pt"\ntarget = "web"\nconfidence = 0.9\n'
+    own = '[model.budget]\nmin_agreement = "97%"\nconfidence = 0.95\n'
+    written(here, f"{shared}{MODEL}{MODEL}name = 'n'\n{own}{MODEL}name = 'o'\n[model.budget]\ntarget = 'node'\n")
+    assert [model.budget for model in models_of(None)] == [
+        Budget(max_accuracy_loss="1pt", target="web", confidence=0.9),
+        Budget(min_agreement="97%", target="web", confidence=0.95),
+        Budget(max_accuracy_loss="1pt", target="node", confidence=0.9),
+    ]
+
+
+def test_without_a_limit_there_is_no_budget(here):
+    written(here, f"[budget]\ntarget = 'web'\n{MODEL}")
+    assert models_of(None)[0].budget is None
+
+
 def test_a_file_that_is_named_has_the_preprocessing_too(here):
     file = written(here, '[preprocessing]\nscale = 0.5\n[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n')
     assert models_of(None)[0].options.preprocessing == Preprocessing()  # arrays are fed as they are
@@ -122,6 +138,23 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
             f'{MODEL}name = "index"\n',
             "the name 'index' of [[model]] 1 of 'quantlab.toml' is that of the page of all models; choose another name",
             id="the name of the overview",
+        ),
+        pytest.param(
+            f"{MODEL}budget = 5\n",
+            "budget of [[model]] 1 of 'quantlab.toml' is 5; write [model.budget] and its keys below",
+            id="a budget that is no table",
+        ),
+        pytest.param(
+            f"{MODEL}[model.budget]\nstudies = ['a.study']\n",
+            "[model.budget] of [[model]] 1 of 'quantlab.toml' has the key 'studies', which belongs to [budget]; remove "
+            "it",
+            id="a budget of one model that names studies",
+        ),
+        pytest.param(
+            f"{MODEL}[model.budget]\nmax_siz = 5\n",
+            "the budget of [[model]] 1 of 'quantlab.toml': [budget] has no key 'max_siz'; did you mean 'max_size' or "
+            "'max_rmse'?",
+            id="an unknown key of a budget",
         ),
         pytest.param(
             f'{MODEL}seting = "all"\n',

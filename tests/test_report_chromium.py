@@ -5,15 +5,18 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from contracts import refuse_absent
 from playwright.sync_api import Page
-from report_fixtures import formats_with, report_study
+from report_fixtures import formats_with, report_study, with_inputs
+from verdict_fixtures import write_study
 
 from quantlab.runtimes import RUNTIMES
 from quantlab.store import Store
 from quantlab.types import Budget
-from quantlab_reports.page import report_page
+from quantlab_reports.batch import BatchEntry, BatchRow, batch_table
+from quantlab_reports.page import overview_page, report_page
 from quantlab_reports.subject import Subject
 from tests.tfjs_pages import open_browser
 
@@ -98,6 +101,49 @@ def test_the_page_fits_and_asks_for_nothing(width, colours, shown, file):
     assert [address for address in opened.asked if not address.startswith("data:")] == [file.as_uri()]
     assert opened.said == []
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize(("width", "colours"), [(390, "light"), (1600, "dark")])
+def test_a_regression_fits_and_opens_a_sample(width, colours, browser, axe, tmp_path):
+    random = np.random.default_rng(0)
+    targets = random.normal(20, 5, (80, 2))
+    outputs = (targets + random.normal(0, 1, targets.shape)).astype(np.float32)
+    candidate = (outputs + random.normal(0.2, 0.5, targets.shape)).astype(np.float32)
+    as_numbers = {"task": "regression", "classes": False, "probabilities": False}
+    write_study(tmp_path / "prices.study", targets, outputs, {("tfjs-uint8", "python"): candidate}, **as_numbers)
+    with_inputs(tmp_path / "prices.study", random.normal(size=(80, 30)).astype(np.float32))
+    page_text = report_page(Subject.of(Store(tmp_path / "prices.study")))
+    (tmp_path / "report.html").write_text(page_text, encoding="utf-8")
+    size = {"width": width, "height": 800}
+    with browser.new_context(viewport=size, color_scheme=colours) as context, context.new_page() as page:
+        page.goto((tmp_path / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.evaluate(axe)
+        assert page.evaluate("axe.run()")["violations"] == []
+        page.locator(".card").first.click()
+        assert page.locator(".card.open dt").all_inner_texts() == [
+            "element", "target", "before", "after", "mae", "change",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "colours"), [(390, "dark"), (1600, "light")])
+def test_the_overview_of_many_models_fits_and_is_accessible(width, colours, browser, axe, tmp_path):
+    known = {"setting": "tfjs-uint8", "size_bytes": 20_000, "float32_bytes": 90_000, "loss_unit": "pt"}
+    rows = [
+        BatchRow(name, f"{name}.keras", "x.npz", f"{name}.study", "measured", loss=0.1, loss_upper=0.4, **known)
+        for name in ("keywords", "a-model-with-a-name-that-is-far-longer-than-others")
+    ]
+    table = batch_table([BatchEntry(row, None) for row in rows])
+    (tmp_path / "index.html").write_text(overview_page(table, rows, ["a.html", "b.html"]), encoding="utf-8")
+    size = {"width": width, "height": 800}
+    with browser.new_context(viewport=size, color_scheme=colours) as context, context.new_page() as page:
+        page.goto((tmp_path / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.evaluate(axe)
+        assert page.evaluate("axe.run()")["violations"] == []
+        assert page.evaluate(CONTRASTS) == []
+        page.hover(".chart:visible [aria-label^='keywords']")
+        assert page.inner_text("#hover") == "keywords: tfjs-uint8 20.0 KB, 22.2 % of float32, loses at most 0.40 pt"
 
 
 @pytest.mark.parametrize("colours", COLOURS)

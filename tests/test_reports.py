@@ -229,7 +229,7 @@ def test_a_conversion_that_failed_has_no_size():
         ),
         pytest.param(
             REGRESSION,
-            ["setting", "gzip KB", "MAE", "MAE loss", "RMSE", "RMSE loss", "ms/sample python"],
+            ["setting", "gzip KB", "MAE", "MAE loss [95 %]", "RMSE", "RMSE loss", "ms/sample python"],
             id="labelled numbers",
         ),
         pytest.param(
@@ -585,8 +585,12 @@ def test_a_json_row_in_full():
         "right_to_wrong": 2,
         "wrong_to_right": 1,
         "mae": None,
+        "mae_lower": None,
+        "mae_upper": None,
         "rmse": None,
         "mae_loss": None,
+        "mae_loss_lower": None,
+        "mae_loss_upper": None,
         "rmse_loss": None,
         "max_abs_error": 0.0123,
         "rms_error": 0.00045,

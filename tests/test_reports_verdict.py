@@ -257,7 +257,7 @@ def test_a_recommendation_in_a_terminal() -> None:
         reproduce=COMMAND,
     )
     assert RENDERINGS["terminal"](recommendation_table(choice)) == (
-        "Ship tfjs-uint8: 7.4 KB gzipped (−73 % against float32), loses at most 0.45 pt of 97.4 (95 % confidence, "
+        "Ship tfjs-uint8: 7.4 KB gzipped (−73 % against float32), loses at most 0.45 pt of 97.4 % (95 % confidence, "
         "n = 1,000) in python and node-wasm\n"
         f"Not chosen      tflite-dynamic  {undecided().reason}\n"
         "                tflite-int8     loses at least 1.13 pt, allowed 0.50\n"
@@ -280,7 +280,7 @@ def test_float32_that_fits_is_said_to_where_nothing_quantized_does() -> None:
         a_verdict(judged(breaking())), baselines=(FLOAT32,), try_next=("tfjs-float16", "tfjs-uint16"), front=()
     )
     assert RENDERINGS["terminal"](recommendation_table(choice)) == (
-        "No quantized setting fits the budget; tfjs-float32 fits: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 "
+        "No quantized setting fits the budget; tfjs-float32 fits: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 % "
         "(95 % confidence, n = 1,000) in python\n"
         "Try next        tfjs-float16 and tfjs-uint16, with more bits for each weight; add tfjs-float16,tfjs-uint16 to "
         "the --settings of 'quantlab analyze'\n"
@@ -299,8 +299,8 @@ def test_float32_that_was_asked_for_is_shipped_alone() -> None:
     choice = the_choice(a_verdict(judged(breaking()), FLOAT32), try_next=("tfjs-float16",), front=())
     assert RENDERINGS["terminal"](recommendation_table(choice)).split("\n")[:2] == [
         (
-            "Ship tfjs-float32: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 (95 % confidence, n = 1,000) in python; "
-            "no quantized setting fits"
+            "Ship tfjs-float32: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 % (95 % confidence, n = 1,000) in "
+            "python; no quantized setting fits"
         ),
         (
             "Try next        tfjs-float16, with more bits for each weight; add tfjs-float16 to the --settings of "
@@ -313,7 +313,7 @@ def test_too_few_samples_and_float32_that_fits() -> None:
     choice = the_choice(WAITING, baselines=(FLOAT32,))
     assert RENDERINGS["terminal"](recommendation_table(choice)).split("\n")[0] == (
         "No quantized setting fits yet: too few samples, at least 2,040 are needed (1,040 more); tfjs-float32 fits: "
-        "27.8 KB gzipped, loses at most 0.45 pt of 97.4 (95 % confidence, n = 1,000) in python"
+        "27.8 KB gzipped, loses at most 0.45 pt of 97.4 % (95 % confidence, n = 1,000) in python"
     )
 
 
@@ -323,7 +323,7 @@ SIMILAR = a_verdict(judged(fitting()), judged(fitting("tfjs-uint16", loss=loss(u
 def test_a_setting_that_is_recommended_for_its_bound_says_so() -> None:
     lines = RENDERINGS["terminal"](recommendation_table(the_choice(SIMILAR))).split("\n")
     assert lines[0] == (
-        "Ship tfjs-uint16: 7.5 KB gzipped, loses at most 0.10 pt of 97.4 (95 % confidence, n = 1,000) in python; of "
+        "Ship tfjs-uint16: 7.5 KB gzipped, loses at most 0.10 pt of 97.4 % (95 % confidence, n = 1,000) in python; of "
         "settings whose sizes differ by less than 5 %, it has the lowest bound of the loss"
     )
     assert (

@@ -123,13 +123,19 @@ def test_what_has_no_classes_has_neither_agreement_nor_divergence(shape):
     assert given_scores(score(outputs, outputs, None, **ALIKE)) == {"n": 4, **PERFECT}
 
 
+T_OF_ONE = 12.706204736174707
+"""97.5 % quantile of Student's t with one degree of freedom."""
+
+
 def test_regression():
     reference, candidate, labels = np.array([[1.0], [3.0]]), np.array([[2.0], [5.0]]), np.array([1.0, 4.0])
     assert given_scores(score(reference, candidate, labels, **REGRESSION)) == {
         "n": 2,
         "mae": 1.0,
+        "mae_interval": Interval(1.0, 1.0),
         "rmse": 1.0,
         "mae_loss": 0.5,
+        "mae_loss_interval": Interval(pytest.approx(0.5 - T_OF_ONE / 2), pytest.approx(0.5 + T_OF_ONE / 2)),
         "rmse_loss": pytest.approx(1 - math.sqrt(0.5)),
         "max_abs_error": 2.0,
         "rms_error": math.sqrt(2.5),
@@ -140,6 +146,7 @@ def test_regression():
     assert given_scores(reference_scores(reference, labels, **REGRESSION)) == {
         "n": 2,
         "mae": 0.5,
+        "mae_interval": Interval(pytest.approx(0.5 - T_OF_ONE / 2), pytest.approx(0.5 + T_OF_ONE / 2)),
         "rmse": math.sqrt(0.5),
         "non_finite": 0,
     }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from quantlab.statistics import RegressionSums, TensorError
+from quantlab.statistics.scores.regression import MeanSums
 
 TRUTH = np.array([1.0, 2.0, 4.0])
 
@@ -64,3 +65,33 @@ def test_no_samples_have_no_error():
     sums = RegressionSums()
     assert sums.candidate == TensorError()
     assert math.isnan(sums.candidate.mean_abs)
+
+
+def test_the_interval_of_a_mean_is_students():
+    # 1, 2, 3, 4, 10: mean 4, standard deviation 3.5355, t = 2.7764 with 4 degrees of freedom.
+    values = np.array([1.0, 2.0, 3.0, 4.0, 10.0])
+    interval = (MeanSums.of(values[:2]) + MeanSums.of(values[2:])).interval()
+    assert (interval.lower, interval.upper) == (pytest.approx(-0.3900, abs=1e-4), pytest.approx(8.3900, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([], id="no sample"),
+        pytest.param([1.0], id="one sample"),
+        pytest.param([1.0, math.inf], id="an infinite error"),
+        pytest.param([1.0, math.nan], id="an error that is no number"),
+    ],
+)
+def test_a_mean_without_an_interval(values):
+    assert MeanSums.of(np.array(values)).interval() is None
+
+
+def test_the_interval_of_the_loss_is_of_pairs():
+    labels = np.arange(6, dtype=np.float32)[:, None]
+    reference = labels + np.float32(1)
+    candidate = reference + np.float32([[0.5], [0.25], [0.25], [0.5], [0.5], [0.25]])
+    sums = RegressionSums.of(reference, candidate, labels)
+    assert sums.growth.total / sums.growth.n == pytest.approx(sums.candidate.mean_abs - sums.reference.mean_abs)
+    interval = sums.growth.interval()
+    assert (interval.lower, interval.upper) == (pytest.approx(0.2313, abs=1e-4), pytest.approx(0.5187, abs=1e-4))

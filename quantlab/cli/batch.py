@@ -10,13 +10,11 @@ import typer
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import AsJson, Format, rendering_of
 from quantlab.cli.output import print_result, say
-from quantlab.cli.policy import has_limits, read_policy
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
     from quantlab.progress import Progress
     from quantlab.study.batch import BatchModel
-    from quantlab.types import Budget
     from quantlab.types.batch import BatchResult
     from quantlab_reports.batch import BatchEntry
 
@@ -59,7 +57,7 @@ def batch(
 
     Keys of a [[model]] table are the options of 'quantlab analyze', with underscores, and 'name'. A model whose study
     is complete and whose files, options and packages have not changed is not analyzed again. A model that fails costs
-    its own row, and the exit status is 2. With a [budget] table, each row has the setting that fits.
+    its own row, and the exit status is 2. With a [budget] or [model.budget] table, each row has the setting that fits.
     """
     from quantlab.cli.model_tables import models_of
     from quantlab.study.batch import run_batch
@@ -67,20 +65,20 @@ def batch(
 
     render = rendering_of(format, as_json=json)  # check names first, because this takes no time
     models = models_of(file)
-    budget = read_policy(file, {}).budget if has_limits(file, {}) else None
     chosen = None if changed_since is None else _changed(models, changed_since, file)
     if html is not None:
         _make_folder(html)
     results = run_batch(models, _Told(len(models), jobs), jobs=jobs, chosen=chosen)
-    entries = batch_entries(results, budget)
-    print_result(render(batch_table(entries, budget)))
-    written = html is None or _write_pages(html, entries, budget)
+    entries = batch_entries(results, {model.name: model.budget for model in models})
+    print_result(render(batch_table(entries)))
+    written = html is None or _write_pages(html, entries)
     return OK if written and all(_complete(entry) for entry in entries) else COULD_NOT_RUN
 
 
 def _complete(entry: "BatchEntry") -> bool:
-    """Whether nothing failed: neither the model nor a row of its study."""
-    return entry.row.state != "failed" and (entry.subject is None or entry.subject.study.complete)
+    """Whether nothing failed: neither the model, nor a row of its study, nor its verdict."""
+    judged = entry.budget is None or entry.subject is None or entry.row.outcome is not None
+    return entry.row.state != "failed" and judged and (entry.subject is None or entry.subject.study.complete)
 
 
 def _changed(models: Sequence["BatchModel"], revision: str, file: Path | None) -> set[str]:
@@ -106,7 +104,7 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _write_pages(folder: Path, entries: Sequence["BatchEntry"], budget: "Budget | None") -> bool:
+def _write_pages(folder: Path, entries: Sequence["BatchEntry"]) -> bool:
     """Write the report of each study, then the overview; returns whether all could be written."""
     from quantlab_reports.batch import batch_table
     from quantlab_reports.page import overview_page, report_page
@@ -118,7 +116,8 @@ def _write_pages(folder: Path, entries: Sequence["BatchEntry"], budget: "Budget 
             written.append(_written(report_page(entry.subject), folder / name))
         links.append(name)
     overview = folder / "index.html"
-    written.append(_written(overview_page(batch_table(entries, budget), links), overview))
+    rows = [entry.row for entry in entries]
+    written.append(_written(overview_page(batch_table(entries), rows, links), overview))
     if all(written):
         say(f"Reports written to '{overview}'")
     return all(written)

@@ -31,8 +31,8 @@ def compare(
     """Compare several models, or one before and after a change.
 
     For each setting and runtime: the metric and the size in each study. Where all samples are the same, the answers of
-    two studies are compared sample by sample, and the difference has an interval. Otherwise no difference is shown. The
-    command runs nothing.
+    two studies are compared sample by sample, and the difference has an interval. Otherwise no difference is shown.
+    Without labels it is how like the answers of two studies are. The command runs nothing.
     """
     from quantlab.gate.comparison import compare_studies
     from quantlab_reports.compared import comparison_table

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
 from quantlab.cli.analyze_table import ANALYZE_KEYS, analyzed
 from quantlab.cli.config import read_models, read_table
 from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit
+from quantlab.cli.policy import budget_of_model
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest, study_folder
@@ -61,11 +63,24 @@ def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "Batch
         )
     keys = {"study": f"{name}.study", **({"config": str(file)} if file is not None else {}), **table}
     keys.pop("name", None)
-    return _parsed(name, keys, place)
+    own = keys.pop("budget", {})
+    if not isinstance(own, dict):
+        raise UsageError(f"budget of {place} is {excerpt(repr(own))}; write [model.budget] and its keys below")
+    for key in own:
+        if key in _OF_STUDIES:
+            raise UsageError(f"[model.budget] of {place} has the key '{key}', which belongs to [budget]; remove it")
+    model = _parsed(name, keys, place)
+    try:
+        return replace(model, budget=budget_of_model(file, own))
+    except UsageError as error:
+        raise UsageError(f"the budget of {place}: {error}") from error
 
 
 _OF_ANALYZE = {"out": "study", "slice": "slices"}
 """Options whose keys have another name in `[analyze]`, and so here."""
+
+_OF_STUDIES = ("settings", "studies")
+"""Keys of `[budget]` that say which studies and settings a gate judges, and so not of one model."""
 
 _OWN = ("model", "data", "study")
 """Keys of `[analyze]` that are about one model."""
@@ -73,7 +88,7 @@ _OWN = ("model", "data", "study")
 
 def model_keys() -> tuple[str, ...]:
     """Return the keys of a `[[model]]` table: the options of `quantlab analyze` with underscores, and its own."""
-    return ("name", "model", *_command()[1])
+    return ("name", "model", "budget", *_command()[1])
 
 
 def _command() -> tuple[Any, dict[str, Any]]:

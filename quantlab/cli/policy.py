@@ -10,10 +10,11 @@ from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
 from quantlab.types import Budget
 
-__all__ = ["Policy", "has_limits", "read_policy"]
+__all__ = ["Policy", "budget_of_model", "has_limits", "read_policy"]
 
 _LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
 _OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_slice_loss", "max_size", "min_agreement")
+_ALL_LIMITS = (*_LIMITS, *_OTHER_LIMITS)
 _LISTS = ("allow_constant", "order", "runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
 _FLAGS = ("allow_poor_reference", "leave_out_non_finite")
@@ -44,18 +45,50 @@ def read_policy(policy: Path | None, given: Mapping[str, Any], *, unlimited: str
     Raises:
         UsageError: If the file is missing or broken, a key or value is invalid, or the budget has no limit.
     """
-    table = _table(policy, given)
-    known = [*(field.name for field in fields(Budget)), "settings", "studies"]
-    for key, value in table.items():
-        if key not in known:
-            raise UsageError(f"[budget] has no key '{excerpt(key)}'; {nearest(key, known)}")
-        table[key] = _checked(key, value)
+    return _policy(_table(policy, given), unlimited)
+
+
+def budget_of_model(policy: Path | None, own: Mapping[str, Any]) -> Budget | None:
+    """Return what one model of a batch must keep: `[budget]`, overridden by the model's own keys.
+
+    If a model has a limit of its own, the limits of `[budget]` do not apply to it, because a limit that suits one model
+    can often not be judged for another. The other keys, such as `target`, do.
+
+    Args:
+        policy: The file, see `read_policy`.
+        own: The keys of `[model.budget]`.
+
+    Returns:
+        None if nothing is limited.
+
+    Raises:
+        UsageError: If a key or value is invalid.
+    """
+    shared = read_table("budget", policy)
+    if _is_limited(own):
+        shared = {key: value for key, value in shared.items() if key not in _ALL_LIMITS}
+    table = {**shared, **own}
+    _check_keys(table)
+    return _policy(table, None).budget if _is_limited(table) else None
+
+
+def _policy(table: dict[str, Any], unlimited: str | None) -> Policy:
+    _check_keys(table)
     if unlimited is not None and not _is_limited(table):
         raise UsageError(unlimited)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     budget = Budget(**table)  # first, because it refuses what is no text
     texts = {key: _text(value) for key, value in table.items()}
     return Policy(budget, settings, tuple(Path(folder) for folder in studies), texts)
+
+
+def _check_keys(table: dict[str, Any]) -> None:
+    """Refuse unknown keys, and read the values in place."""
+    known = [*(field.name for field in fields(Budget)), "settings", "studies"]
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"[budget] has no key '{excerpt(key)}'; {nearest(key, known)}")
+        table[key] = _checked(key, value)
 
 
 def has_limits(policy: Path | None, given: Mapping[str, Any]) -> bool:
@@ -68,7 +101,7 @@ def _table(policy: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_limited(table: Mapping[str, Any]) -> bool:
-    return any(key in table for key in (*_LIMITS, *_OTHER_LIMITS))
+    return any(key in table for key in _ALL_LIMITS)
 
 
 def _text(value: Any) -> str:

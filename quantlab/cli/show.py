@@ -20,7 +20,7 @@ def show(
         str,
         typer.Argument(
             metavar="[WHAT]",
-            help="View: table, costs, runtimes, outputs, layers, weights, ops or split. "
+            help="View: table, costs, runtimes, changes, samples, outputs, layers, weights, ops or split. "
             "For a folder: the table of that study.",
         ),
     ] = "table",
@@ -43,7 +43,7 @@ def show(
         typer.Option(
             help="Order of the rows. Layers: place, sqnr, max, mean, isolated, growth. "
             "Outputs: sqnr, max, mean, rms. Weights: sqnr, channel, max, bytes. Ops: place. Split: total. "
-            "Runtimes: max, mean, flips. "
+            "Runtimes: max, mean, flips. Changes: worse, median, p90. Samples: change, sample. "
             "Costs: size, gzip, brotli, load, first, median, p95, memory. Candidates: size, error. "
             "Duplicates: distance."
         ),
@@ -61,9 +61,10 @@ def show(
 ) -> int:
     """Print a table of a study that 'quantlab analyze' made.
 
-    The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), outputs (each output and
-    channel), layers, weights, ops, split (which step causes the loss) and
-    candidates (what 'quantlab tune' measured), duplicates (scored samples that are equal or nearly equal).
+    The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), changes (how many
+    samples become worse, and how far), samples (those that change most), outputs (each output and channel), layers,
+    weights, ops, split (which step causes the loss), candidates (what 'quantlab tune' measured) and duplicates (scored
+    samples that are equal or nearly equal).
     """
     from quantlab.store import Store, find_latest
     from quantlab_reports import Selection

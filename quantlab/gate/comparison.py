@@ -23,13 +23,14 @@ from quantlab.statistics import (
     ReferenceSamples,
     Resampling,
     compressed,
+    likeness,
     paired_loss,
     reference_value,
 )
 from quantlab.store import Store
 from quantlab.types import Loss, Study, TensorSpec, Trial
 
-__all__ = ["ComparedRow", "ComparedStudies", "ComparedStudy", "Difference", "Side", "compare_studies"]
+__all__ = ["ComparedRow", "ComparedStudies", "ComparedStudy", "Difference", "Likeness", "Side", "compare_studies"]
 
 _CONFIDENCE = 0.975
 """One-sided, so that both bounds form an interval of 95 % as in the table of a study."""
@@ -57,6 +58,19 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like the answers of a study and of the first one are, in a row, without labels that say which are better."""
+
+    loss: Loss
+    """Agreement (its reference, 100 %, is a study that agrees with itself), or for outputs without classes `output`:
+    the mean over samples of the largest absolute difference. The bounds form a 95 % interval."""
+    together: Loss
+    """The same with bounds that hold with 95 % for all rows of the comparison together (Bonferroni)."""
+    divergence: Loss | None
+    """Mean KL divergence from the first study in nats; None if the outputs have no classes of samples."""
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """What one study has in a row."""
 
@@ -65,7 +79,9 @@ class Side:
     value: float | None = None
     """The metric; in percent if it is a share. None if nothing was measured."""
     difference: Difference | None = None
-    """None for the first study, and if the answers are not compared."""
+    """None for the first study, without labels, and if the answers are not compared."""
+    likeness: Likeness | None = None
+    """None for the first study, with labels, and if the answers are not compared."""
 
     @property
     def size_bytes(self) -> int | None:
@@ -140,14 +156,13 @@ def compare_studies(
         for place in places
         for of_study, study in zip(trials[1:], studies[1:], strict=True)
     )
+    comparing = _Comparing(chosen, studies, _resampling(first), max(pairs, 1))
+    rows = [ComparedRow(*place, comparing.sides([one.get(place) for one in trials])) for place in places]
     if chosen is None:
-        rows = [ComparedRow(*place, tuple(_similar(of_study.get(place)) for of_study in trials)) for place in places]
         shares = first.classes or first.positions
         return ComparedStudies(
             studies, tuple(rows), "agreement" if shares else "sqnr", "pt" if shares else "dB", labelled=False
         )
-    comparing = _Comparing(chosen, studies, _resampling(first), max(pairs, 1))
-    rows = [ComparedRow(*place, comparing.sides([one.get(place) for one in trials])) for place in places]
     return ComparedStudies(studies, tuple(rows), chosen.name, chosen.unit, labelled=True)
 
 
@@ -293,7 +308,8 @@ def _resampling(study: Study) -> Resampling:
 class _Comparing:
     """How the rows are compared."""
 
-    metric: PairedMetric
+    metric: PairedMetric | None
+    """None without labels."""
     studies: tuple[ComparedStudy, ...]
     resampling: Resampling
     pairs: int
@@ -303,19 +319,27 @@ class _Comparing:
         """The sides of a row, of which the first study's is read once."""
         first, *others = trials
         base = None if first is None or not _measured(first) else _values_of(self.studies[0].study, first)
-        value = None if base is None else reference_value(self.metric, base)
-        sides = [Side(first, value)]
+        sides = [self._alone(self.studies[0], first, base)]
         for named, trial in zip(self.studies[1:], others, strict=True):
-            if trial is None or not _measured(trial):
-                sides.append(Side(trial))
-            elif base is None or named.unpaired:
-                sides.append(Side(trial, reference_value(self.metric, _values_of(named.study, trial))))
+            if trial is None or not _measured(trial) or base is None or named.unpaired:
+                sides.append(self._alone(named, trial))
+            elif self.metric is None:
+                alike = self._likeness(base, self._candidate(base, named, trial))
+                sides.append(replace(_similar(trial), likeness=alike))
             else:
-                found = self._difference(base, named, trial)
+                found = self._difference(self.metric, base, self._candidate(base, named, trial))
                 sides.append(Side(trial, found.loss.candidate, found))
         return tuple(sides)
 
-    def _difference(self, base: ReferenceSamples, named: ComparedStudy, trial: Trial) -> Difference:
+    def _alone(self, named: ComparedStudy, trial: Trial | None, values: ReferenceSamples | None = None) -> Side:
+        """A side that is compared with no other."""
+        if self.metric is None:
+            return _similar(trial)
+        if trial is None or not _measured(trial):
+            return Side(trial)
+        return Side(trial, reference_value(self.metric, values or _values_of(named.study, trial)))
+
+    def _candidate(self, base: ReferenceSamples, named: ComparedStudy, trial: Trial) -> CandidateSamples:
         outputs = mapped_file(trial.outputs[named.study.scored_output])
         if outputs.shape != base.outputs.shape:
             raise StudyError(
@@ -325,8 +349,18 @@ class _Comparing:
         candidate = CandidateSamples.of(base, outputs)
         if _reading(named.study) != _reading(self.studies[0].study):
             candidate = replace(candidate, classes=_values_of(named.study, trial).classes)
-        together = replace(self.resampling, confidence=1 - (1 - _CONFIDENCE) / self.pairs)
+        return candidate
+
+    @property
+    def _together(self) -> Resampling:
+        return replace(self.resampling, confidence=1 - (1 - _CONFIDENCE) / self.pairs)
+
+    def _difference(self, metric: PairedMetric, base: ReferenceSamples, candidate: CandidateSamples) -> Difference:
         return Difference(
-            paired_loss(self.metric, base, candidate, self.resampling),
-            paired_loss(self.metric, base, candidate, together),
+            paired_loss(metric, base, candidate, self.resampling), paired_loss(metric, base, candidate, self._together)
         )
+
+    def _likeness(self, base: ReferenceSamples, candidate: CandidateSamples) -> Likeness:
+        loss, divergence = likeness(base, candidate, self.resampling)
+        together, _ = likeness(base, candidate, self._together)
+        return Likeness(loss, together, divergence)

@@ -21,7 +21,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.analysis import analyze, package_versions
 from quantlab.study.context import code_sha256
 from quantlab.study.options import AnalyzeOptions
-from quantlab.types import Study
+from quantlab.types import Budget, Study
 from quantlab.types.batch import BatchResult, BatchState, Done
 
 __all__ = ["Analyze", "BatchModel", "Watch", "run_batch"]
@@ -37,6 +37,8 @@ class BatchModel:
     model: Path
     data: str
     options: AnalyzeOptions
+    budget: Budget | None = None
+    """What its settings must keep; no study depends on it."""
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
+from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
@@ -98,6 +99,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "ChanceCheck",
+    "ChangeRow",
     "ChoiceRule",
     "ClassLoss",
     "ClassOrder",
@@ -148,7 +150,9 @@ __all__ = [
     "Recommendation",
     "ReferenceCheck",
     "Rounding",
+    "SampleKind",
     "SampleNames",
+    "SampleRow",
     "SampleSet",
     "Scores",
     "Sensitivity",

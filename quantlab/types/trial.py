@@ -116,10 +116,14 @@ class Scores:
     """Number of samples that became right: wrong in the reference, correct in the candidate."""
     mae: float | None = None
     """Mean absolute error against the labels; only for regression."""
+    mae_interval: Interval | None = None
+    """Student's 95 % interval of `mae` over samples; None if an error is not finite."""
     rmse: float | None = None
     """Root mean square error against the labels; only for regression."""
     mae_loss: float | None = None
     """MAE of the candidate minus that of the reference; a larger error is a loss."""
+    mae_loss_interval: Interval | None = None
+    """Student's 95 % interval of the paired difference."""
     rmse_loss: float | None = None
     """RMSE of the candidate minus that of the reference; a larger error is a loss."""
     max_abs_error: float | None = None

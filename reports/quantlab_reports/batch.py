@@ -1,6 +1,6 @@
 """Many models as one table: a row for each, with the setting that is recommended, or the smallest one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from quantlab.errors import QuantlabError
@@ -15,7 +15,7 @@ from quantlab_reports.losses import loss_of
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 from quantlab_reports.subject import Subject
 
-__all__ = ["BatchEntry", "BatchRow", "batch_entries", "batch_table"]
+__all__ = ["BatchEntry", "BatchRow", "batch_entries", "batch_table", "sizes_in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class BatchRow:
     state: BatchState
     """`measured`, `kept` from an earlier call, `unchanged` since the revision, or `failed`."""
     reason: str | None = None
-    """Why it failed or was not judged; otherwise null."""
+    """Why it failed or was not judged, or what the verdict says where it names no loss; otherwise null."""
     n: int | None = None
     """Number of scored samples; null without a study, like all keys below."""
     trials: int | None = None
@@ -71,27 +71,42 @@ class BatchEntry:
     row: BatchRow
     subject: Subject | None
     """None if there is no study to show."""
+    budget: Budget | None = None
+    """What it was judged by; None if it was not."""
 
 
-def batch_entries(results: Sequence[BatchResult], budget: Budget | None = None) -> list[BatchEntry]:
-    """Read the study of each model, and judge it if there is a budget.
+def batch_entries(
+    results: Sequence[BatchResult], budgets: Mapping[str, Budget | None] | None = None
+) -> list[BatchEntry]:
+    """Read the study of each model, and judge it if its name has a budget.
 
-    Of a model that failed, an older study is not shown.
+    Of a model that failed, an older study is not shown. A study that a budget cannot judge is shown with the reason.
     """
-    return [_entry(result, budget) for result in results]
+    known = budgets or {}
+    judging = any(known.values())
+    return [_entry(result, known.get(result.name), judging=judging) for result in results]
 
 
-def _entry(result: BatchResult, budget: Budget | None) -> BatchEntry:
+def _entry(result: BatchResult, budget: Budget | None, *, judging: bool) -> BatchEntry:
     row = BatchRow(result.name, str(result.model), result.data, str(result.folder), result.state, result.reason)
     store = Store(result.folder)
     if result.state == "failed" or (result.state == "unchanged" and not (store.root / "study.json").is_file()):
-        return BatchEntry(row, None)
+        return BatchEntry(row, None, budget)
     try:
         store.refuse_running()
-        subject = Subject.of(store, budget)
+        subject = Subject.of(store)
     except QuantlabError as error:
-        return BatchEntry(replace(row, state="failed", reason=str(error)), None)
-    return BatchEntry(_chosen(_of_study(row, subject.study), subject), subject)
+        return BatchEntry(replace(row, state="failed", reason=str(error)), None, budget)
+    row = _of_study(row, subject.study)
+    if not judging:
+        return BatchEntry(_smallest(row, subject), subject)
+    if budget is None:
+        return BatchEntry(replace(row, reason="not judged: the model has no limit"), subject)
+    try:
+        judged = Subject.of(store, budget)
+    except QuantlabError as error:
+        return BatchEntry(replace(row, reason=f"not judged: {error}"), subject, budget)
+    return BatchEntry(_recommended(row, judged), judged, budget)
 
 
 def _of_study(row: BatchRow, study: Study) -> BatchRow:
@@ -120,16 +135,16 @@ def _figures(scores: Scores) -> list[tuple[str | None, str, float | None]]:
     ]
 
 
-def _chosen(row: BatchRow, subject: Subject) -> BatchRow:
-    return _smallest(row, subject) if subject.recommendation is None else _recommended(row, subject)
-
-
 def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
     chosen = subject.recommendation
     assert chosen is not None  # noqa: S101 (the caller has checked that there is one)
     if chosen.setting is None:
-        reasons = [judged.reason for judged in chosen.verdict.settings if judged.quantized]
-        return replace(row, outcome=chosen.verdict.outcome, reason="; ".join(dict.fromkeys(reasons)) or None)
+        named: dict[str, list[str]] = {}
+        for judged in chosen.verdict.settings:
+            if judged.quantized:
+                named.setdefault(judged.reason, []).append(judged.setting)
+        reasons = [f"{joined(settings)}: {reason}" for reason, settings in named.items()]
+        return replace(row, outcome=chosen.verdict.outcome, reason="; ".join(reasons) or None)
     judged = chosen.verdict.of(chosen.setting)
     loss = judged.deciding.loss
     row = replace(
@@ -140,7 +155,7 @@ def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
         float32_bytes=_float32_bytes(subject, chosen.setting),
     )
     if loss is None:
-        return row
+        return replace(row, reason=judged.reason or None)
     return replace(row, loss=loss.loss, loss_lower=loss.lower, loss_upper=loss.upper, loss_unit=loss.unit)
 
 
@@ -177,16 +192,17 @@ def _float32_bytes(subject: Subject, setting: str) -> int | None:
     return subject.size_of(baseline)
 
 
-def batch_table(entries: Sequence[BatchEntry], budget: Budget | None = None) -> Table:
+def batch_table(entries: Sequence[BatchEntry]) -> Table:
     """Return the table, with a leading line that counts what became of the models."""
     rows = [entry.row for entry in entries]
+    budgets = [entry.budget for entry in entries if entry.budget is not None]
     return table_of(
         [
             Column("model", lambda row: row.name, numeric=False),
             Column("study", lambda row: row.state, numeric=False),
             Column("n", lambda row: EMPTY if row.n is None else f"{row.n:,}"),
             Column("the model itself", _itself, numeric=False),
-            Column("recommended" if budget else "smallest", lambda row: row.setting or EMPTY, numeric=False),
+            Column("recommended" if budgets else "smallest", lambda row: row.setting or EMPTY, numeric=False),
             Column("size", lambda row: EMPTY if row.size_bytes is None else size(row.size_bytes)),
             Column("of float32", lambda row: share(row.size_bytes, row.float32_bytes or 0)),
             Column("loss", _loss),
@@ -196,8 +212,29 @@ def batch_table(entries: Sequence[BatchEntry], budget: Budget | None = None) -> 
         rows,
         keys=[field.name for field in fields(BatchRow)],
         records=[plain(row) for row in rows],
-        above=[_counts(rows, judged=budget is not None)],
-        below=list(_footer(rows, budget)),
+        above=[_counts(rows, judged=bool(budgets))],
+        below=list(_footer(entries, budgets)),
+    )
+
+
+def sizes_in_words(rows: Sequence[BatchRow]) -> str:
+    """What the settings of the rows save, as a sentence; empty if no size is known."""
+    known = [
+        (row.size_bytes / row.float32_bytes, row)
+        for row in rows
+        if row.setting is not None and row.size_bytes and row.float32_bytes
+    ]
+    if not known:
+        return ""
+    chosen = "recommended" if any(row.outcome for row in rows) else "smallest"
+    (least, small), (most, large) = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
+    first = f"{fixed(100 * least, 1)} % of float32 ({small.name})"
+    if len(known) == 1:
+        return f"The {chosen} setting of the one model with known sizes has {first}."
+    whole = sum(row.size_bytes or 0 for _, row in known) / sum(row.float32_bytes or 0 for _, row in known)
+    return (
+        f"The {chosen} settings of {len(known)} models have {first} to {fixed(100 * most, 1)} % ({large.name}), and "
+        f"together {fixed(100 * whole, 1)} %."
     )
 
 
@@ -236,16 +273,17 @@ def _counts(rows: Sequence[BatchRow], *, judged: bool) -> str:
     return f"{line}; verdicts: {joined(outcomes)}" if outcomes else line
 
 
-def _footer(rows: Sequence[BatchRow], budget: Budget | None) -> Iterator[str]:
-    if budget is None:
+def _footer(entries: Sequence[BatchEntry], budgets: Sequence[Budget]) -> Iterator[str]:
+    if not budgets:
         yield (
             "smallest: the smallest quantized setting that was measured, whatever it loses, in the runtime in which it "
             "loses most; with a [budget] table, the setting that fits is shown"
         )
         yield "loss: positive is worse; 95 % interval of each row"
     else:
-        sure = number(100 * (2 * budget.confidence - 1), 4)
+        sure = sorted({100 * (2 * budget.confidence - 1) for budget in budgets})
         yield "recommended: the smallest setting that keeps the budget; see 'quantlab recommend STUDY' for the reasons"
-        yield f"loss: positive is worse; {sure} % interval, whose upper end is the bound that decides"
-    if any(row.state == "unchanged" for row in rows):
+        intervals = " or ".join(f"{number(percent, 4)} %" for percent in sure)
+        yield f"loss: positive is worse; {intervals} interval, whose upper end is the bound that decides"
+    if any(entry.row.state == "unchanged" for entry in entries):
         yield "unchanged: no file of the model or of its samples changed since the revision; figures are those it has"

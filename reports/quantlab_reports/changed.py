@@ -16,7 +16,7 @@ from quantlab.statistics import CandidateSamples, ClassSamples, ReferenceSamples
 from quantlab.types import NAMED_SAMPLES, ClassLoss, SampleSet, Study, Trial
 from quantlab_reports.subject import Subject
 
-__all__ = ["Answer", "ChangedSample", "Changes", "changes_of", "shown_trial"]
+__all__ = ["Answer", "ChangedSample", "Changes", "changes_of", "names_of_rows", "shown_trial"]
 
 Array = npt.NDArray[Any]
 
@@ -89,11 +89,14 @@ def shown_trial(subject: Subject) -> Trial | None:
     if own:
         return own[-1]
 
-    def changed(trial: Trial) -> float:
-        scores = trial.scores
-        return 100.0 if scores is None or scores.agreement is None else scores.agreement
+    return min(trials, key=_likeness, default=None)
 
-    return min(trials, key=changed, default=None)
+
+def _likeness(trial: Trial) -> float:
+    """How like the model a trial answers: the agreement, or else the SQNR; both are of one kind within a study."""
+    scores = trial.scores
+    likeness = None if scores is None else scores.sqnr_db if scores.agreement is None else scores.agreement
+    return math.inf if likeness is None else -math.inf if math.isnan(likeness) else likeness
 
 
 def changes_of(trial: Trial, study: Study) -> Changes | None:
@@ -137,8 +140,13 @@ def _rank(sample: ChangedSample) -> tuple[int, float, int]:
     return order[sample.kind], math.inf if math.isnan(probability) else -probability, sample.index
 
 
-def _names(samples: SampleSet, rows: Array) -> list[tuple[int, str]]:
-    """Position in the source and file of every row; `names_of` names only so many at a time."""
+def names_of_rows(samples: SampleSet, rows: Array) -> list[tuple[int, str]]:
+    """Position in the source and file of every row; `names_of` names only so many at a time.
+
+    Args:
+        samples: A written set.
+        rows: Ascending positions in the set.
+    """
     named: list[tuple[int, str]] = []
     for first in range(0, len(rows), NAMED_SAMPLES):
         names = names_of(samples, rows[first : first + NAMED_SAMPLES])
@@ -153,7 +161,7 @@ def _samples(reference: ReferenceSamples, candidate: ClassSamples, places: Array
     rows = places[changed]
     classes = study.samples.classes
     samples = []
-    for place, row, (index, file) in zip(changed, rows, _names(study.samples, rows), strict=True):
+    for place, row, (index, file) in zip(changed, rows, names_of_rows(study.samples, rows), strict=True):
         kind: Kind = "changed"
         if before.right is not None and candidate.right is not None and before.right[place] != candidate.right[place]:
             kind = "became wrong" if before.right[place] else "became right"

@@ -9,6 +9,12 @@ from quantlab.gate.comparison import ComparedRow, ComparedStudies, ComparedStudy
 from quantlab.gate.figures import carried_by_few
 from quantlab.names import counted, joined, shortened
 from quantlab.types import REFERENCE, Loss
+from quantlab_reports.compared_likeness import (
+    likeness_columns,
+    likeness_conclusions,
+    likeness_footer,
+    likeness_record,
+)
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 
@@ -52,7 +58,8 @@ class CompareRow:
     loss_upper: float | None = None
     """Upper end of its 95 % interval."""
     together_lower: float | None = None
-    """Lower end of the interval that holds with 95 % for all differences of the table together."""
+    """Lower end of the interval that holds with 95 % for all differences of the table together; without labels, that of
+    `agreement` or `difference`."""
     together_upper: float | None = None
     """Upper end of the same interval."""
     method: str | None = None
@@ -61,6 +68,28 @@ class CompareRow:
     """Samples that are right in the first study and wrong in this one; null for metrics that count no answers."""
     became_right: int | None = None
     """Samples that are wrong in the first study and right in this one."""
+    agreement: float | None = None
+    """Without labels: percent of samples, or of positions, with the class that the first study gives; null with labels
+    and for outputs without classes, like the next three keys."""
+    agreement_lower: float | None = None
+    """Lower end of its 95 % interval."""
+    agreement_upper: float | None = None
+    """Upper end of its 95 % interval."""
+    other_answers: int | None = None
+    """Samples with another class than in the first study; null for positions and for samples in groups, too."""
+    kl: float | None = None
+    """Without labels: mean KL divergence from the first study in nats; null if the outputs have no classes."""
+    kl_lower: float | None = None
+    """Lower end of its 95 % interval."""
+    kl_upper: float | None = None
+    """Upper end of its 95 % interval; null if no sample differs: nothing says then how much another one would."""
+    difference: float | None = None
+    """Without labels, for outputs without classes: mean over the samples of the largest absolute difference of an
+    element from the first study."""
+    difference_lower: float | None = None
+    """Lower end of its 95 % interval."""
+    difference_upper: float | None = None
+    """Upper end of its 95 % interval; null if no sample differs."""
 
 
 def comparison_table(compared: ComparedStudies) -> Table:
@@ -88,10 +117,7 @@ def conclusions(compared: ComparedStudies) -> Iterator[str]:
     """What may be concluded about each study and the first one, a sentence for each; what may not begins with `!`."""
     first, *others = compared.studies
     if not compared.labelled:
-        yield (
-            "! no labels: each figure compares a variant with the model of its own study, so no difference between the "
-            "studies is shown"
-        )
+        yield from likeness_conclusions(compared)
         return
     for place, study in enumerate(others, start=1):
         found = [(row, row.sides[place].difference) for row in compared.rows]
@@ -193,7 +219,9 @@ def _size_column(compared: ComparedStudies, place: int) -> Column:
 
 
 def _difference_columns(compared: ComparedStudies, place: int) -> tuple[Column, ...]:
-    """The loss of a study with its interval and n, and the samples that changed."""
+    """The loss of a study with its interval and n, and the samples that changed; without labels its likeness."""
+    if not compared.labelled:
+        return likeness_columns(compared, place)
     name, unit = compared.studies[place].name, ", points" if compared.unit == "pt" else ""
 
     def of(cell: Callable[[Loss], str]) -> Callable[[ComparedRow], str]:
@@ -246,7 +274,11 @@ def _records(compared: ComparedStudies, row: ComparedRow) -> Iterator[CompareRow
             gzip_bytes=side.gzip_bytes,
             n=study.study.samples.n,
         )
-        yield record if side.difference is None else _with(record, side.difference, compared.studies[0].name)
+        first = compared.studies[0].name
+        if side.likeness is not None:
+            yield replace(record, **likeness_record(side.likeness, first))
+        else:
+            yield record if side.difference is None else _with(record, side.difference, first)
 
 
 def _with(record: CompareRow, difference: Difference, against: str) -> CompareRow:
@@ -291,6 +323,7 @@ def _footer(compared: ComparedStudies) -> Iterator[str]:
                 f"became wrong / right: samples that are right in {first.name} and wrong in the other study / the "
                 f"reverse"
             )
+    yield from likeness_footer(compared)
     for one in compared.studies:
         samples, model = one.study.samples, one.study.model
         yield (

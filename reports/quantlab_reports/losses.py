@@ -49,7 +49,7 @@ def _figures(scores: Scores) -> list[_Figure]:
         (scores.mean_iou_loss_points, scores.mean_iou_loss_interval, "pt", "mean IoU"),
         (scores.position_loss_points, scores.position_loss_interval, "pt", "position accuracy"),
         (scores.metric_loss, scores.metric_loss_interval, metric.unit if metric else "", scores.metric or ""),
-        (scores.mae_loss, None, "", "MAE"),
+        (scores.mae_loss, scores.mae_loss_interval, "", "MAE"),
         (_disagreement(scores), _mirrored(scores.agreement_interval), "pt", "agreement with the model"),
     ]
 

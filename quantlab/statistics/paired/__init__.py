@@ -5,6 +5,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (exac
           ├─ class_losses     loss of each class and slice, with Holm's correction
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
+sample_moves                  the metric of each single sample before and after
 with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
 runtime_equivalence           whether a runtime answers as Python does (two one-sided tests)
 output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
@@ -49,10 +50,12 @@ from quantlab.statistics.paired.metrics import (
     PAIRED_METRICS,
     PairedMetric,
     default_metrics,
+    likeness,
     paired_loss,
     paired_metric,
     reference_value,
 )
+from quantlab.statistics.paired.moves import SampleMoves, percentile_with_bounds, sample_moves
 from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.planning import (
@@ -89,6 +92,7 @@ __all__ = [
     "Pilot",
     "PlanTerms",
     "Resampling",
+    "SampleMoves",
     "Totals",
     "WholeSets",
     "any_look_bounds",
@@ -107,6 +111,7 @@ __all__ = [
     "fewest_samples",
     "grouped_equivalence",
     "holm",
+    "likeness",
     "losing_classes",
     "loss_bounds",
     "mcnemar",
@@ -118,11 +123,13 @@ __all__ = [
     "paired_loss",
     "paired_metric",
     "percentile_interval",
+    "percentile_with_bounds",
     "position_chance",
     "reference_metric_scores",
     "reference_position_scores",
     "reference_value",
     "runtime_equivalence",
+    "sample_moves",
     "samples_needed",
     "samples_to_decide",
     "simultaneous_lower",

@@ -89,6 +89,9 @@ class Totals:
     bounded: bool = False
     """Whether a sample has a greatest value that is known: then nothing rarer may be much larger, and no `Tail` is
     told."""
+    of_samples: bool = False
+    """Whether `value` of the row of one sample is the metric of this sample. `row_of` is then needed if rows are
+    shared."""
 
     @property
     def n(self) -> int:
@@ -98,6 +101,11 @@ class Totals:
     def of_reference(self) -> float:
         """The metric of the reference."""
         return float(self.value((self.multiplicity @ self.rows)[None] / self.n)[0][0])
+
+    def of_each(self) -> tuple[_Floats, _Floats]:
+        """The metric of each single sample in the reference and in the candidate, (n,) each; needs `of_samples`."""
+        reference, candidate = self.value(np.asarray(self.rows.todense()))
+        return (reference, candidate) if self.row_of is None else (reference[self.row_of], candidate[self.row_of])
 
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
         """BCa bounds of the loss; with `slopes`, those of a studentized bootstrap.

@@ -100,6 +100,12 @@ class CalledSets:
         totals = self._totals(values, values)
         return float(values) if totals is None else totals.of_reference()
 
+    def totals(self) -> Totals | None:
+        """The sums over the samples; None if the function returns one number for the set. Raises like `bounds`."""
+        with CalledMetric(self.own.function, UsageError, each=self.own.each) as metric:
+            reference = self._repeated(metric)
+            return self._totals(reference, self._of_candidate(metric, reference)) if reference.ndim else None
+
     def _repeated(self, metric: CalledMetric) -> _Values:
         """What the function returns for the reference, twice the same, and for each sample the same among fewer."""
         outputs, labels = self.reference.outputs, np.asarray(self.reference.labels)

@@ -28,6 +28,7 @@ from quantlab.statistics.paired.multilabel import (
     multilabel_macro_f1,
 )
 from quantlab.statistics.paired.positions import agreement_of_positions, changed_of_single, position_accuracy
+from quantlab.statistics.paired.ratios import mean_of_values
 from quantlab.statistics.paired.weighted import Weighted
 from quantlab.statistics.paired.whole_samples import sequence_accuracy
 from quantlab.statistics.scores.classification import same_class
@@ -39,6 +40,7 @@ __all__ = [
     "PairedMetric",
     "agreement_loss",
     "default_metrics",
+    "likeness",
     "paired_loss",
     "paired_metric",
     "reference_value",
@@ -168,6 +170,26 @@ def agreement_loss(reference: ReferenceSamples, candidate: CandidateSamples, res
     return _loss(_AGREEMENT, agreement_of_positions(reference, candidate), reference.n, resampling)
 
 
+def likeness(
+    reference: ReferenceSamples, candidate: CandidateSamples, resampling: Resampling
+) -> tuple[Loss, Loss | None]:
+    """How like the outputs of two models are, without labels.
+
+    The first is the loss of agreement: samples, or positions, with another class. The second is the mean of
+    KL(reference‖candidate) over the samples in nats, None if the outputs have no classes of samples. Outputs without
+    classes have the mean over the samples of the largest absolute difference of an element instead of an agreement.
+    """
+    n = reference.n
+    same = _same_classes(reference, candidate)
+    if same is None and reference.positions is None:
+        return _loss(_DIFFERENCE, _DIFFERENCE.compare(reference, candidate), n, resampling), None
+    answers = agreement_of_positions(reference, candidate) if same is None else None
+    compared = answers or ChangedAnswers.of(np.ones(n, np.bool_), np.asarray(same))
+    known = candidate.divergence is not None
+    apart = _loss(_KL, _KL.compare(reference, candidate), n, resampling) if known else None
+    return _loss(_AGREEMENT, compared, n, resampling), apart
+
+
 def _same_classes(reference: ReferenceSamples, candidate: CandidateSamples) -> NDArray[np.bool_] | None:
     """(n,): which samples have the same class; None if they have none, or one for each position."""
     if reference.positions is not None:
@@ -179,6 +201,12 @@ def _same_classes(reference: ReferenceSamples, candidate: CandidateSamples) -> N
 
 
 _AGREEMENT = PairedMetric("agreement", "higher", "pt", "labels", agreement_of_positions)
+_KL = PairedMetric(
+    "kl", "lower", "", "classes", lambda one, other: mean_of_values(np.zeros(one.n), np.asarray(other.divergence))
+)
+_DIFFERENCE = PairedMetric(
+    "output", "lower", "", "labels", lambda one, other: mean_of_values(np.zeros(one.n), other.max_abs)
+)
 
 
 def _loss(metric: PairedMetric, compared: Compared, n: int, resampling: Resampling) -> Loss:
@@ -315,6 +343,7 @@ def _mean_error(
         unseen=unseen,
         differing=int(np.count_nonzero(differences)),
         slopes=lambda means: slope(np.maximum(means, 0)) * np.array([1.0, -1.0]),
+        of_samples=True,
     )
 
 

@@ -50,7 +50,8 @@ def _share(compared: NDArray[Any], reference: NDArray[Any], candidate: NDArray[A
     """Shares of the compared positions of all samples; every argument is (n,)."""
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
-    rows, multiplicity = np.unique(np.stack([compared, reference, candidate], axis=1), axis=0, return_counts=True)
+    columns = np.stack([compared, reference, candidate], axis=1)
+    rows, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
 
     def value(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -61,6 +62,8 @@ def _share(compared: NDArray[Any], reference: NDArray[Any], candidate: NDArray[A
         multiplicity=multiplicity.astype(np.int64),
         value=value,
         unseen=_all_wrong(compared),
+        row_of=row_of.reshape(-1),
+        of_samples=True,
     )
 
 

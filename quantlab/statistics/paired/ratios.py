@@ -50,6 +50,7 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
         differing=int((columns[:, :2] != columns[:, 2:]).any(axis=1).sum()) if finite else None,
         slopes=slopes if finite else None,
         bounded=bounded or most is None,
+        of_samples=True,
     )
 
 

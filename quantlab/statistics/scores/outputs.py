@@ -100,7 +100,10 @@ class ScoreSums(Sums):
                 top1_interval=_scaled(wilson(counts.right_reference, counts.labelled)),
                 top5=_percent(counts.top5_reference, counts.ranked),
             )
-        return replace(scores, mae=regression.mean_abs, rmse=regression.rms) if regression.count else scores
+        if not regression.count:
+            return scores
+        interval = self.regression.reference_errors.interval()
+        return replace(scores, mae=regression.mean_abs, mae_interval=interval, rmse=regression.rms)
 
     def _with_error(self, scores: Scores) -> Scores:
         return replace(
@@ -145,8 +148,10 @@ class ScoreSums(Sums):
         return replace(
             scores,
             mae=candidate.mean_abs,
+            mae_interval=self.regression.candidate_errors.interval(),
             rmse=candidate.rms,
             mae_loss=_growth(candidate.mean_abs, reference.mean_abs),
+            mae_loss_interval=self.regression.growth.interval(),
             rmse_loss=_growth(candidate.rms, reference.rms),
         )
 

@@ -2,6 +2,6 @@
 
 from quantlab_reports.charts.contract import WIDTH, Chart, Drawing
 from quantlab_reports.charts.drawing import FILES, for_page, several_for_page
-from quantlab_reports.charts.registry import CHARTS
+from quantlab_reports.charts.registry import CHARTS, OVERVIEWS
 
-__all__ = ["CHARTS", "FILES", "WIDTH", "Chart", "Drawing", "for_page", "several_for_page"]
+__all__ = ["CHARTS", "FILES", "OVERVIEWS", "WIDTH", "Chart", "Drawing", "for_page", "several_for_page"]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from quantlab_reports.subject import Subject
+from typing import Any, Generic, TypeVar
 
 __all__ = ["WIDTH", "WIDTH_OF_PHONES", "Chart", "Drawing"]
+
+Drawn = TypeVar("Drawn")
+"""What a chart is drawn of: a study with all that is kept of it, or the rows of many models."""
 
 WIDTH = 680.0
 """Of a chart in a column of text, and in a file."""
@@ -15,7 +16,7 @@ WIDTH_OF_PHONES = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart of one study."""
+    """A chart of one study, or of many models."""
 
     specification: Mapping[str, Any]
     """Vega-Lite 5, with values inline. Colours are roles (`@ink`, see `palette.py`), so that a page can follow the
@@ -25,11 +26,11 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Generic[Drawn]):
     """A kind of chart."""
 
     heading: str
-    draw: Callable[[Subject, float], Drawing | None]
-    """Draws a study in a width, in pixels without titles of axes; None if it has nothing of the kind."""
+    draw: Callable[[Drawn, float], Drawing | None]
+    """Draws it in a width, in pixels without titles of axes; None if it has nothing of the kind."""
     absent: str
     """What is missing then, and the command that brings it, as a sentence."""

@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 from quantlab_reports.charts.contract import WIDTH, WIDTH_OF_PHONES, Chart, Drawing
 from quantlab_reports.charts.palette import ON_PAPER, ON_THE_PAGE, coloured
-from quantlab_reports.subject import Subject
 
 __all__ = ["FILES", "for_page", "several_for_page"]
+
+_Drawn = TypeVar("_Drawn")
 
 _VERSION = "5.21"
 """Of Vega-Lite. vl-convert carries several; a newer one might draw another picture."""
@@ -39,7 +40,7 @@ _CONFIGURATION: Mapping[str, Any] = {
 }
 
 
-def for_page(chart: Chart, subject: Subject) -> str | None:
+def for_page(chart: Chart[_Drawn], subject: _Drawn) -> str | None:
     """A chart for wide and one for narrow windows, of which the style sheet shows one; None if there is none.
 
     Each is an `<svg>` element in the colours of the page with a text for screen readers. Marks keep their `aria-label`,
@@ -49,7 +50,7 @@ def for_page(chart: Chart, subject: Subject) -> str | None:
     return markup
 
 
-def several_for_page(chart: Chart, subjects: Sequence[Subject]) -> list[str | None]:
+def several_for_page(chart: Chart[_Drawn], subjects: Sequence[_Drawn]) -> list[str | None]:
     """The same for several subjects; charts that are equal are drawn once, since drawing takes long."""
     known: dict[str, str | None] = {}
     found = []

@@ -1,16 +1,19 @@
 """All charts. A new chart is a file and a line here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from quantlab_reports.batch import BatchRow
 from quantlab_reports.charts.classes import draw_classes
 from quantlab_reports.charts.contract import Chart
 from quantlab_reports.charts.layers import draw_layers
+from quantlab_reports.charts.models import draw_models
 from quantlab_reports.charts.pareto import draw_pareto
 from quantlab_reports.charts.times import draw_times
+from quantlab_reports.subject import Subject
 
-__all__ = ["CHARTS"]
+__all__ = ["CHARTS", "OVERVIEWS"]
 
-CHARTS: Mapping[str, Chart] = {
+CHARTS: Mapping[str, Chart[Subject]] = {
     "pareto": Chart(
         "Size against loss",
         draw_pareto,
@@ -34,3 +37,12 @@ CHARTS: Mapping[str, Chart] = {
     ),
 }
 """All charts of `quantlab plot` by name."""
+
+OVERVIEWS: Mapping[str, Chart[Sequence[BatchRow]]] = {
+    "models": Chart(
+        "Size of each model",
+        draw_models,
+        "No model has a setting whose size and float32 size are known.",
+    ),
+}
+"""All charts of the overview of many models."""

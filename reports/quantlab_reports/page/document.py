@@ -1,5 +1,6 @@
 """Writes the page: the first screen, the sections, and the style and script inside."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from markupsafe import Markup
 
 from quantlab.errors import UsageError
 from quantlab.names import counted, joined
-from quantlab_reports.charts import CHARTS, several_for_page
+from quantlab_reports.batch import BatchRow, sizes_in_words
+from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_page
 from quantlab_reports.charts.pareto import has_candidates
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
@@ -49,16 +51,25 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     return page
 
 
-def overview_page(table: Table, links: Sequence[str]) -> str:
-    """Many models as one HTML file: a table whose first column links to the report of each.
+def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) -> str:
+    """Many models as one HTML file: a chart of their sizes, and a table whose first column links to each report.
 
     Args:
         table: A row for each model.
+        rows: The same rows, in the same order.
         links: The name of the file of each row's report, beside this one; empty where there is none.
     """
     from importlib.metadata import version
 
-    page: str = _template("overview.html.jinja").render(table=table, links=links, version=version("quantlab"))
+    drawn = for_page(OVERVIEWS["models"], rows)
+    page: str = _template("overview.html.jinja").render(
+        table=table,
+        links=links,
+        version=version("quantlab"),
+        chart=None if drawn is None else safe(drawn),
+        absent=OVERVIEWS["models"].absent,
+        evidence=sizes_in_words(rows),
+    )
     return page
 
 
@@ -88,7 +99,7 @@ def _caption(subject: Subject, views: Sequence[View]) -> str:
     told = []
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
-    told.append("The thin line joins settings than which no smaller one loses less.")
+    told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
     if has_candidates(subject):
         told.append("Small points are candidates of the search, with their loss on the search samples.")
     runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
@@ -122,6 +133,14 @@ def write_page(page: str, path: Path, *, option: str = "--out") -> None:
         ) from error
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:B|KB|MB|GB|pt|points|ms|dB)\b|%)")
+
+
+def _unbroken(text: str) -> str:
+    """The same text in which no line ends between a number and its unit."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
 def _template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -134,6 +153,7 @@ def _template(name: str) -> Any:
     )
     terms = Terms()
     environment.filters["without_bar"] = without_bar  # bars of block characters are for terminals
+    environment.filters["unbroken"] = _unbroken
     environment.filters["linked"] = terms.linked
     environment.globals["terms"] = terms
     return environment.get_template(name)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quantlab.types import Interval
 from quantlab_reports.figures import EMPTY, decibels, digits_apart, fixed, number
 
 __all__ = [
@@ -42,10 +43,14 @@ class Apart:
     """Only rows of the same kind are compared, for example those of one output."""
     least: int = 2
     """Fewest digits."""
+    interval: Callable[[Any], Interval | None] = lambda _: None
+    """The interval of the number, which follows it with two digits."""
 
     def __call__(self, row: Any) -> str:
         """Format the number with the fewest digits."""
-        return number(self.value(row), self.least)
+        bounds = self.interval(row)
+        between = "" if bounds is None else f" [{number(bounds.lower, 2)}, {number(bounds.upper, 2)}]"
+        return number(self.value(row), self.least) + between
 
     def among(self, rows: Sequence[Any]) -> Callable[[Any], str]:
         """Return the function that formats the numbers of these rows."""

@@ -190,7 +190,8 @@ def loss_in_words(setting: SettingVerdict) -> str:
     sure = f"({confidence(loss.confidence)} confidence, n = {loss.n:,}{_groups(loss)})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
-    most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}"
+    share = " %" if loss.unit == "pt" else ""
+    most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}{share}"
     return f"{most} {sure} in {runtimes}"
 
 

@@ -7,12 +7,14 @@ from quantlab.formats import Format
 from quantlab.store import Store
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.views.candidates import CANDIDATES, candidate_table
+from quantlab_reports.views.changes import CHANGES, change_table
 from quantlab_reports.views.costs import COSTS, cost_table
 from quantlab_reports.views.duplicates import DUPLICATES, duplicate_table
 from quantlab_reports.views.layers import LAYERS, layer_table
 from quantlab_reports.views.ops import OPS, op_table
 from quantlab_reports.views.outputs import OUTPUTS, output_table
 from quantlab_reports.views.runtimes import RUNTIMES, runtime_table
+from quantlab_reports.views.samples import SAMPLES, sample_table
 from quantlab_reports.views.split import SPLIT, split_table
 from quantlab_reports.views.trials import trial_table
 from quantlab_reports.views.weights import WEIGHTS, weight_table
@@ -48,6 +50,12 @@ VIEWS: Mapping[str, View] = {
         lambda store, selection, _: runtime_table(store.read_study(), store.inside_or_none(), selection),
         tuple(RUNTIMES.sorts),
         RUNTIMES.kind,
+    ),
+    "changes": View(
+        lambda store, selection, _: change_table(store.read_study(), selection), tuple(CHANGES.sorts), CHANGES.kind
+    ),
+    "samples": View(
+        lambda store, selection, _: sample_table(store.read_study(), selection), tuple(SAMPLES.sorts), SAMPLES.kind
     ),
     "outputs": View(
         lambda store, selection, _: output_table(store.read_study(), store.read_outputs(), selection),

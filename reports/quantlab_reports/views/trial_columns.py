@@ -36,12 +36,13 @@ def _of(field: str, digits: int) -> Callable[[Group], str]:
     return lambda group: fixed(getattr(group.scores, field) if group.scores else None, digits)
 
 
-def _tiny(field: str, least: int = 2) -> Apart:
+def _tiny(field: str, least: int = 2, interval: str | None = None) -> Apart:
     """Cells of a figure in a unit of its own, in which settings can be told apart."""
     return Apart(
         lambda group: getattr(group.scores, field) if group.scores else None,
         owner=lambda group: group.first.setting,
         least=least,
+        interval=lambda group: getattr(group.scores, interval) if interval and group.scores else None,
     )
 
 
@@ -113,7 +114,7 @@ def _metric_columns(study: Study) -> list[Column]:
     if study.task == "regression":
         return [
             Column("MAE", _tiny("mae", least=3)),
-            Column("MAE loss", _tiny("mae_loss")),
+            Column("MAE loss [95 %]", _tiny("mae_loss", interval="mae_loss_interval")),
             Column("RMSE", _tiny("rmse", least=3)),
             Column("RMSE loss", _tiny("rmse_loss")),
         ]

@@ -20,7 +20,10 @@
 | `mean_iou`, `mean_iou_loss_points`, `…_lower`, `…_upper` | label maps: percentage, percentage points, and a 95 % interval for which samples are resampled |
 | `position_accuracy`, `position_loss_points`, `…_lower`, `…_upper` | label maps and sequences: the same for the share of positions (pixels, steps) that are right |
 | `right_to_wrong`, `wrong_to_right` | number of samples that became wrong and right |
-| `mae`, `rmse`, `mae_loss`, `rmse_loss` | regressions: errors against the labels; losses are variant − reference |
+| `mae`, `mae_lower`, `mae_upper` | regressions: mean absolute error against the labels, with Student's 95 % interval over samples; the interval is null with fewer than two samples, if an error is not finite, and in studies of an older quantlab |
+| `rmse` | regressions: root mean square error against the labels |
+| `mae_loss`, `mae_loss_lower`, `mae_loss_upper` | variant − reference, with the same interval of the paired difference |
+| `rmse_loss` | variant − reference |
 | `max_abs_error`, `rms_error`, `sqnr_db`, `cosine` | the scored output compared with that of the reference |
 | `kl_mean`, `kl_standard_error` | KL(reference‖variant) in nats; null if it is infinite or undefined for a sample |
 | `kl_infinite`, `kl_undefined` | samples with an infinite KL (the variant gives probability 0 to a class to which the reference does not), and samples without a probability distribution |
@@ -143,8 +146,10 @@ def _scores(scores: Scores) -> Row:
         "right_to_wrong": scores.right_to_wrong,
         "wrong_to_right": scores.wrong_to_right,
         "mae": scores.mae,
+        **_bounds("mae", scores.mae_interval),
         "rmse": scores.rmse,
         "mae_loss": scores.mae_loss,
+        **_bounds("mae_loss", scores.mae_loss_interval),
         "rmse_loss": scores.rmse_loss,
         "max_abs_error": scores.max_abs_error,
         "rms_error": scores.rms_error,

@@ -1,20 +1,20 @@
-"""What changed: samples that became wrong and right, the pairs of classes, and the classes."""
+"""What changed: samples that became wrong and right, the pairs of classes, and the classes.
+
+Outputs that are no classes are in `moved_samples`.
+"""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from quantlab.errors import StudyError
 from quantlab.names import counted
-from quantlab.npy import mapped
 from quantlab.types import Study
 from quantlab_reports.changed import Answer, ChangedSample, Changes, changes_of, shown_trial
 from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, with_sign
 from quantlab_reports.page.contract import Content
 from quantlab_reports.page.markup import safe
-from quantlab_reports.pictures import picture_of
+from quantlab_reports.page.moved_samples import moved_samples, picture_of_row
 from quantlab_reports.subject import Subject
 
 __all__ = ["changes_section"]
@@ -40,18 +40,20 @@ class Card:
 
 def changes_section(subject: Subject) -> Content:
     """The changed samples of the recommended setting, or else of the one in which most changed."""
-    study = subject.study
-    if not study.classes or study.positions:
-        return Content("The scored output has no class for each sample, so no answers are compared one by one.")
     trial = shown_trial(subject)
     if trial is None:
         return Content("No quantized setting was measured, so no answer changed.")
     try:
-        found = changes_of(trial, study)
+        found = changes_of(trial, subject.study)
+        if found is None:
+            return moved_samples(trial, subject)
     except StudyError as error:
         return Content(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-    if found is None:
-        return Content("The outputs hold no classes.")
+    return _of_classes(found, subject)
+
+
+def _of_classes(found: Changes, subject: Subject) -> Content:
+    study = subject.study
     classes = _classes(found, study)
     values = {
         "about": f"{found.setting} in {found.runtime}",
@@ -81,11 +83,7 @@ def _conclusion(found: Changes) -> str:
 
 
 def _card(sample: ChangedSample, subject: Subject) -> Card:
-    samples = subject.study.samples
-    files = [samples.input_file(spec.name) for spec in samples.inputs] if subject.pictures else []
-    pictures = (picture_of(np.asarray(mapped(file)[sample.row])) for file in files if file.is_file())
-    picture = next((picture for picture in pictures if picture is not None), None)
-    return Card(sample, picture or "", _percent(sample.before), _percent(sample.after))
+    return Card(sample, picture_of_row(subject, sample.row), _percent(sample.before), _percent(sample.after))
 
 
 def _percent(answer: Answer) -> int | None:
