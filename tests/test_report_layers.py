@@ -1,6 +1,7 @@
 """The layers in the report: one order for all formats, and weights as histograms with the values that are stored."""
 
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -13,8 +14,10 @@ from quantlab.errors import ArtifactError
 from quantlab.store import Store
 from quantlab.types import Budget, Inside
 from quantlab_reports.charts import CHARTS
-from quantlab_reports.layer_lines import drawn_lines, merged
+from quantlab_reports.layer_lines import drawn_lines, lines_of_layers, merged
 from quantlab_reports.page import report_page
+from quantlab_reports.page.layer_data import layer_json
+from quantlab_reports.page.sections.layers import layers_section
 from quantlab_reports.subject import Subject
 from quantlab_reports.weight_figures import BINS, CELLS, weight_figures
 
@@ -106,6 +109,113 @@ def test_a_drawing_names_layers_on_its_axis(subject):
         row["text"] for layer in drawing.specification["layer"] for row in layer["data"]["values"] if "text" in row
     ]
     assert [text for text in dict.fromkeys(texts) if text in LAYERS] == list(LAYERS)
+
+
+def in_runtime(rows, runtime, lower=0.0):
+    return [replace(row, runtime=runtime, sqnr_db=row.sqnr_db - lower, isolated_sqnr_db=None) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("lower", "names"),
+    [
+        pytest.param(0.05, ["tfjs-uint8"], id="the same errors share a line"),
+        pytest.param(20.0, ["tfjs-uint8, node-wasm", "tfjs-uint8, python"], id="other errors have a line of their own"),
+    ],
+)
+def test_every_runtime_has_its_line(lower, names, subject):
+    rows = a_line("tfjs-uint8", LAYERS)
+    read = subject([*rows, *in_runtime(rows, "node-wasm", lower)])
+    lines = lines_of_layers(read.inside)
+    assert [line.name for line in lines] == names
+    assert {runtime for line in lines for runtime in line.runtimes} == {"python", "node-wasm"}
+    page = report_page(read)
+    assert [line["runtime"] for line in data_of(page)["lines"]] == (
+        ["python and node-wasm"] if len(names) == 1 else ["node-wasm", "python"]
+    )
+    assert ("Runtimes whose SQNR differ by at most 0.1 dB share a line." in page) == (len(names) == 1)
+    assert ("In tfjs-uint8 in node-wasm, dense adds most" in page) == (len(names) > 1)
+    drawing = CHARTS["layers"].draw(read, 680.0)
+    assert all(f"{name}: lowest SQNR" in drawing.text for name in names)
+
+
+def test_the_errors_of_ops_alone_and_the_band_are_drawn(subject):
+    drawing = CHARTS["layers"].draw(subject(a_line("tfjs-uint8", LAYERS)), 680.0)
+    layers = drawing.specification["layer"]
+    (points,) = [layer for layer in layers if layer["mark"]["type"] == "point"]
+    (accumulated,) = [layer for layer in layers if layer["mark"]["type"] == "line"]
+    heights = [[row["y"] for row in layer["data"]["values"]] for layer in (points, accumulated)]
+    assert len(heights[0]) == len(heights[1]) == len(LAYERS)
+    assert all(own < whole for own, whole in zip(*heights, strict=True))  # 5 dB better
+    (band,) = [layer for layer in layers if layer["mark"]["type"] == "rect"]
+    assert band["data"]["values"][0]["bottom"] == 320.0
+    ticks = {row["text"]: row["y"] for layer in layers for row in layer["data"]["values"] if "text" in row}
+    assert band["data"]["values"][0]["y"] == ticks["40"]
+    assert "lowest SQNR 25.0 dB, of an op alone 30.0 dB" in drawing.text
+
+
+def test_where_layers_are_dense_the_worst_op_keeps_its_point(subject):
+    layers = [f"conv_{number}" for number in range(400)]
+    rows = [a_layer("tfjs-uint8", layer, place, 60.0) for place, layer in enumerate(layers)]
+    rows[201] = replace(rows[201], isolated_sqnr_db=-15.0)
+    drawing = CHARTS["layers"].draw(subject(rows), 680.0)
+    (points,) = [layer for layer in drawing.specification["layer"] if layer["mark"]["type"] == "point"]
+    assert len(points["data"]["values"]) < 120
+    worst = max(row["y"] for row in points["data"]["values"])
+    assert worst > max(row["y"] for row in points["data"]["values"] if row["y"] != worst) + 50
+
+
+INFINITE = {"sqnr_db": -math.inf, "relative_rms_growth": None}
+
+
+@pytest.mark.parametrize(
+    ("places", "known", "sentence"),
+    [
+        pytest.param(
+            [2, 3],
+            {"non_finite": 7, "non_finite_baseline": 0},
+            "tfjs-uint8 becomes NaN or infinite in conv_2: 7 of 1,000 values are not finite there, and the SQNR is "
+            "−∞ dB. Of its layers with a finite SQNR, dense adds most: its SQNR is 25.0 dB.",
+            id="NaN in the variant",
+        ),
+        pytest.param(
+            range(6),
+            {"non_finite": 1, "non_finite_baseline": 0},
+            "tfjs-uint8 becomes NaN or infinite in stem: one value is not finite there, and the SQNR is −∞ dB.",
+            id="NaN from the first layer on",
+        ),
+        pytest.param(
+            [1],
+            {"non_finite": 3, "non_finite_baseline": 3},
+            "The model itself is NaN or infinite in conv_1, where the SQNR of tfjs-uint8 is −∞ dB. Of",
+            id="NaN in the model",
+        ),
+        pytest.param(
+            [1],
+            {"non_finite": 0, "non_finite_baseline": 0, "baseline_minimum": 0.0, "baseline_maximum": 0.0},
+            "The model's values in conv_1 are all 0, and those of tfjs-uint8 are not: its SQNR is −∞ dB. Of",
+            id="a layer that is 0 in the model",
+        ),
+        pytest.param(
+            [4], {}, "In tfjs-uint8, pool is the first layer with an SQNR of −∞ dB. Of", id="a record without counts"
+        ),
+    ],
+)
+def test_a_layer_without_a_finite_error_is_named_first(places, known, sentence, subject):
+    rows = a_line("tfjs-uint8", LAYERS)
+    for place in places:
+        rows[place] = replace(rows[place], **INFINITE, **known)
+    read = subject(rows)
+    assert layers_section(read).conclusion.startswith(sentence)
+    first = LAYERS[places[0]]
+    assert json.loads(layer_json(read, drawn_lines(read)))["first"] == [0, places[0]]
+    drawing = CHARTS["layers"].draw(read, 680.0)
+    assert f"tfjs-uint8: lowest SQNR −∞ dB, of an op alone 30.0 dB, {first} is the first with −∞ dB" in drawing.text
+    texts = [row for layer in drawing.specification["layer"] for row in layer["data"]["values"] if "text" in row]
+    crosses = [row["y"] for row in texts if row["text"] == "✕"]
+    (tick,) = {row["y"] for row in texts if row["text"] == "−∞"}
+    assert crosses == [tick] * len(places)
+    finite = [row["y"] for row in texts if row["text"].removeprefix("−").isdecimal()]
+    assert tick > max(finite) + 8
 
 
 def data_of(page):
@@ -212,4 +322,4 @@ def test_a_large_study_has_a_small_file(subject):
 def test_a_study_without_weights(subject):
     read = subject()
     read = replace(read, inside=Inside(read.inside.layers, (), (), (), samples=1, drawn="all"))
-    assert all(len(row) == 9 for line in data_of(report_page(read))["lines"] for row in line["rows"])
+    assert all(len(row) == 10 for line in data_of(report_page(read))["lines"] for row in line["rows"])

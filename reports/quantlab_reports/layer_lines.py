@@ -1,19 +1,33 @@
-"""The layers of each setting as a line, and one order of execution for the settings of all formats."""
+"""The layers of each setting in each runtime as a line, and one order of execution for all of them."""
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from quantlab.names import joined
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow
 from quantlab_reports.subject import Subject
 
-__all__ = ["HIGHEST_DB", "MOST_LINES", "DrawnLines", "Line", "Step", "drawn_lines", "lines_of_layers", "merged"]
+__all__ = [
+    "HIGHEST_DB",
+    "MOST_LINES",
+    "SAME_DB",
+    "DrawnLines",
+    "Line",
+    "Step",
+    "drawn_lines",
+    "lines_of_layers",
+    "merged",
+]
 
 HIGHEST_DB = 100.0
 """SQNR above which a setting is not drawn: nobody looks for errors there."""
 MOST_LINES = 6
 """Lines whose colours and markers people tell apart."""
+SAME_DB = 0.1
+"""Difference of two SQNR in decibels up to which their runtimes share a line."""
 
 Step = tuple[str, int]
 """A layer of the reference, and which of its tensors in the variant: the first is 0."""
@@ -21,12 +35,25 @@ Step = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The layers of one setting in one runtime."""
+    """The layers of one setting in one runtime, or in several where they have the same errors."""
 
     setting: str
-    runtime: str
+    runtimes: tuple[str, ...]
+    """At least one; those in which every SQNR is the same within `SAME_DB`."""
     rows: tuple[LayerRow, ...]
-    """In the order of execution; each has an SQNR that is no NaN."""
+    """Those of the first runtime, in the order of execution; each has an SQNR that is no NaN."""
+    alone: bool = True
+    """Whether its setting has no other line."""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime of the rows."""
+        return self.runtimes[0]
+
+    @property
+    def name(self) -> str:
+        """The setting, with its runtimes if the setting has several lines."""
+        return self.setting if self.alone else f"{self.setting}, {joined(list(self.runtimes))}"
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -40,9 +67,19 @@ class Line:
 
     @property
     def adds_most(self) -> LayerRow | None:
-        """The layer after which the relative error grew most; None if none has grown."""
+        """The layer after which the relative error grew most, of those with a finite SQNR; None if none has grown."""
         grown = [row for row in self.rows if (row.relative_rms_growth or 0.0) > 0]
         return max(grown, key=lambda row: row.relative_rms_growth or 0.0, default=None)
+
+    @property
+    def first_infinite(self) -> LayerRow | None:
+        """The first layer with an SQNR of −∞ dB: no growth of the error is known there. None if there is none."""
+        return next((row for row in self.rows if row.sqnr_db == -math.inf), None)
+
+    @property
+    def marked(self) -> LayerRow | None:
+        """The layer that readers should see first: the first with −∞ dB, or else that which adds most."""
+        return self.first_infinite or self.adds_most
 
     @property
     def worst(self) -> float:
@@ -55,7 +92,7 @@ class DrawnLines:
     """The lines of a chart, at most `MOST_LINES`, and the order of their layers."""
 
     lines: tuple[Line, ...]
-    """The recommended setting first, then the worst ones."""
+    """Those of the recommended setting first, then the worst ones."""
     order: tuple[Step, ...]
     """All steps of these lines, in the order of execution."""
     whole_order: tuple[Step, ...]
@@ -84,21 +121,42 @@ class DrawnLines:
 
 
 def lines_of_layers(inside: Inside) -> list[Line]:
-    """The settings whose layers were compared, the worst first: each in Python, or where it was read first."""
+    """The settings whose layers were compared in each runtime, the worst first.
+
+    Runtimes with the same errors share a line, which has the figures of Python if it is among them.
+    """
     found: dict[str, dict[str, list[LayerRow]]] = {}
     for row in inside.layers:
         if row.baseline == AGAINST_REFERENCE and row.aligned and row.channel is None and row.sqnr_db is not None:
             found.setdefault(row.setting, {}).setdefault(row.runtime, []).append(row)
     made = []
     for setting, runtimes in found.items():
-        runtime = PYTHON if PYTHON in runtimes else next(iter(runtimes))
-        rows = sorted(runtimes[runtime], key=lambda row: row.place)
-        made.append(Line(setting, runtime, tuple(rows)))
+        lines: list[Line] = []
+        for runtime in sorted(runtimes, key=lambda name: name != PYTHON):
+            line = Line(setting, (runtime,), tuple(sorted(runtimes[runtime], key=lambda row: row.place)))
+            same = next((place for place, other in enumerate(lines) if _same(line, other)), None)
+            if same is None:
+                lines.append(line)
+            else:
+                lines[same] = replace(lines[same], runtimes=(*lines[same].runtimes, runtime))
+        made += [replace(line, alone=len(lines) == 1) for line in lines]
     return sorted(made, key=lambda one: one.worst)
 
 
+def _same(one: Line, other: Line) -> bool:
+    """Whether two lines would cover each other."""
+    return one.steps == other.steps and all(
+        math.isclose(_drawn(row), _drawn(same), rel_tol=0, abs_tol=SAME_DB)
+        for row, same in zip(one.rows, other.rows, strict=True)
+    )
+
+
+def _drawn(row: LayerRow) -> float:
+    return min(math.inf if row.sqnr_db is None else row.sqnr_db, HIGHEST_DB)
+
+
 def drawn_lines(subject: Subject) -> DrawnLines | None:
-    """The lines of the settings with the largest errors, and of the recommended one; None if there are none."""
+    """The lines with the largest errors, and those of the recommended setting; None if there are none."""
     if subject.inside is None:
         return None
     every = lines_of_layers(subject.inside)

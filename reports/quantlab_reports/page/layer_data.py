@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.names import joined
 from quantlab.types import LayerRow
 from quantlab_reports.charts.contract import WIDTH, WIDTH_OF_PHONES
 from quantlab_reports.charts.layers import LayerAxes, plot_width
@@ -65,7 +66,7 @@ def layer_json(subject: Subject, drawn: DrawnLines) -> str:
         for row, figures in weights.items():
             kept[row], left = figures[: min(left, _PER_LAYER)], left - min(len(figures), left, _PER_LAYER)
         lines.append(_line(line, drawn, axes, _Figures(kept, found.absent.get(line.setting, ""), histograms)))
-    most = drawn.lines[0].adds_most
+    most = drawn.lines[0].marked
     document = {
         "steps": len(drawn.order),
         "widths": {"roomy": plot_width(drawn, WIDTH), "narrow": plot_width(drawn, WIDTH_OF_PHONES)},
@@ -108,8 +109,20 @@ def _line(line: Line, drawn: DrawnLines, axes: LayerAxes, figures: _Figures) -> 
         facts = facts_of(row)
         weights = [figures.document(one) for one in figures.of_row.get(number_, ())]
         texts = [facts.layer, facts.op, facts.dtype, facts.sqnr, facts.isolated, facts.channel, facts.growth]
-        rows.append([place, round(1000 * axes.down(row) / HEIGHT), *texts, *([weights] if weights else [])])
-    return {"setting": line.setting, "runtime": line.runtime, "rows": rows, "absent": figures.absent}
+        own = None if row.isolated_sqnr_db is None else _part(axes.down_to(row.isolated_sqnr_db))
+        rows.append([place, _part(axes.down(row)), *texts, own, *([weights] if weights else [])])
+    return {
+        "setting": line.setting,
+        "runtime": joined(list(line.runtimes)),
+        "name": line.name,
+        "rows": rows,
+        "absent": figures.absent,
+    }
+
+
+def _part(pixels: float) -> int:
+    """Thousandths of the height of the chart."""
+    return round(1000 * pixels / HEIGHT)
 
 
 def _weights_by_row(line: Line, drawn: DrawnLines, figures: Sequence[WeightFigure]) -> dict[int, list[WeightFigure]]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantlab.names import counted
-from quantlab.types import WeightRow
+from quantlab.names import counted, joined
+from quantlab.types import LayerRow, WeightRow
 from quantlab_reports.charts import CHARTS, for_page
-from quantlab_reports.figures import fixed
-from quantlab_reports.layer_lines import MOST_LINES, DrawnLines, Line, drawn_lines, lines_of_layers
+from quantlab_reports.figures import fixed, number
+from quantlab_reports.layer_lines import MOST_LINES, SAME_DB, DrawnLines, Line, drawn_lines, lines_of_layers
 from quantlab_reports.layer_words import short_layer, source_in_words
 from quantlab_reports.model import Selection
 from quantlab_reports.page.contract import Content
@@ -47,44 +47,79 @@ def layers_section(subject: Subject) -> Content:
         "data": safe(layer_json(subject, drawn)),
         "sources": [f"{one.setting}: {source_in_words(one)}." for one in subject.inside.sources],
         "worst": _worst_layers(about, drawn, subject.inside.weights),
-        "about": about.setting,
+        "about": about.name,
         "below": layer_table(subject.inside, Selection(about.setting, about.runtime)).below,
     }
     return Content(_conclusion(about), "layers.html.jinja", values)
 
 
 def _caption(drawn: DrawnLines, recommended: str | None) -> str:
-    told = "Layers are those of the model; where an op computes several, their error is that of the last one."
+    told = "Lines show the accumulated error."
+    if any(row.isolated_sqnr_db is not None for line in drawn.lines for row in line.rows):
+        told += (
+            " Points show the error that the op makes alone; where they are dense, each is the worst of its neighbours."
+        )
+    told += " In the band, the noise is more than 1 % of the signal."
+    if any(line.first_infinite is not None for line in drawn.lines):
+        told += " Crosses at the bottom are an SQNR of −∞ dB."
+    if any(len(line.runtimes) > 1 for line in drawn.lines):
+        told += f" Runtimes whose SQNR differ by at most {number(SAME_DB)} dB share a line."
+    told += " Layers are those of the model; where an op computes several, their error is that of the last one."
     if not drawn.left_out:
         return told
-    first = "the recommended setting and those" if drawn.lines[0].setting == recommended else "the settings"
+    several = any(not line.alone for line in drawn.lines)
+    kind = "line" if several else "setting"
+    first = f"those of the recommended setting and the {kind}s" if several else "the recommended setting and those"
+    first = first if drawn.lines[0].setting == recommended else f"the {kind}s"
     return (
-        f"{told} Of {counted(MOST_LINES + drawn.left_out, 'setting')} with an error, {MOST_LINES} are drawn: {first} "
+        f"{told} Of {counted(MOST_LINES + drawn.left_out, kind)} with an error, {MOST_LINES} are drawn: {first} "
         f"with the lowest SQNR; 'quantlab show layers' has all."
     )
 
 
 def _worst_layers(about: Line, drawn: DrawnLines, weights: Sequence[WeightRow]) -> list[WorstLayer]:
-    number = drawn.lines.index(about) if about in drawn.lines else None
-    readers = {} if number is None else drawn.readers(about)
+    line = drawn.lines.index(about) if about in drawn.lines else None
+    readers = {} if line is None else drawn.readers(about)
     read: dict[int, list[str]] = {}
     for weight in weights:
         if weight.setting == about.setting and weight.sqnr_db is not None and weight.layer in readers:
             read.setdefault(readers[weight.layer], []).append(f"{weight.dtype}: {fixed(weight.sqnr_db, 1)} dB")
     rows = sorted(enumerate(about.rows), key=lambda one: one[1].sqnr_db or 0.0)[:_WORST]
     return [
-        WorstLayer("" if number is None else f"{number},{place}", facts_of(row), "; ".join(read.get(place, [])))
+        WorstLayer("" if line is None else f"{line},{place}", facts_of(row), "; ".join(read.get(place, [])))
         for place, row in rows
     ]
 
 
 def _conclusion(about: Line) -> str:
-    most = about.adds_most
+    most, infinite = about.adds_most, about.first_infinite
+    name = about.setting if about.alone else f"{about.setting} in {joined(list(about.runtimes))}"
+    if infinite is not None:
+        told = _infinite(name, infinite)
+        if most is None:
+            return f"{told}."
+        return (
+            f"{told}. Of its layers with a finite SQNR, {short_layer(most.layer)} adds most: its SQNR is "
+            f"{fixed(most.sqnr_db, 1)} dB."
+        )
     if most is None:
-        return f"No layer of {about.setting} adds an error: the lowest SQNR is {fixed(about.worst, 1)} dB."
+        return f"No layer of {name} adds an error: the lowest SQNR is {fixed(about.worst, 1)} dB."
     place = about.rows.index(most)
     before = "" if not place else f"from {fixed(about.rows[place - 1].sqnr_db, 1)} "
     return (
-        f"In {about.setting}, {short_layer(most.layer)} adds most: there the SQNR goes {before}to "
+        f"In {name}, {short_layer(most.layer)} adds most: there the SQNR goes {before}to "
         f"{fixed(most.sqnr_db, 1)} dB. The lowest of all layers is {fixed(about.worst, 1)} dB."
     )
+
+
+def _infinite(name: str, row: LayerRow) -> str:
+    """Why the first layer with −∞ dB has that SQNR, as far as the record says."""
+    layer = short_layer(row.layer)
+    if row.non_finite and not row.non_finite_baseline:
+        count = f"{row.non_finite:,} of {row.count:,} values are" if row.non_finite > 1 else "one value is"
+        return f"{name} becomes NaN or infinite in {layer}: {count} not finite there, and the SQNR is −∞ dB"
+    if row.non_finite_baseline:
+        return f"The model itself is NaN or infinite in {layer}, where the SQNR of {name} is −∞ dB"
+    if row.baseline_minimum == 0 == row.baseline_maximum:
+        return f"The model's values in {layer} are all 0, and those of {name} are not: its SQNR is −∞ dB"
+    return f"In {name}, {layer} is the first layer with an SQNR of −∞ dB"

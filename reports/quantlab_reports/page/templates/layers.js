@@ -18,7 +18,7 @@
     for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
     return one;
   };
-  const ROW = ["place", "y", "layer", "op", "dtype", "sqnr", "isolated", "channel", "growth", "weights"];
+  const ROW = ["place", "y", "layer", "op", "dtype", "sqnr", "isolated", "channel", "growth", "own", "weights"];
   const rowOf = (line, row) => Object.fromEntries(ROW.map((name, at) => [name, data.lines[line].rows[row][at]]));
 
   // The histogram of the float32 weights, that of the worst channel before it, and a tick for each stored value.
@@ -84,8 +84,9 @@
   };
 
   // Pixels of a point in the coordinates of a chart.
-  const at = (chart, line, row) => {
-    const [place, y] = data.lines[line].rows[row];
+  const at = (chart, line, row, own = false) => {
+    const [place, accumulated] = data.lines[line].rows[row];
+    const y = own ? rowOf(line, row).own : accumulated;
     const width = data.widths[chart.classList.contains("narrow") ? "narrow" : "roomy"];
     return { x: width * (0.01 + (0.98 * place) / Math.max(data.steps - 1, 1)), y: (data.height * y) / 1000 };
   };
@@ -105,9 +106,11 @@
     let best = null;
     let least = NEAR;
     data.lines.forEach((one, line) => one.rows.forEach((_, row) => {
-      const { x, y } = at(chart, line, row);
-      const distance = Math.hypot(x - pointer.x, y - pointer.y);
-      if (distance < least) [best, least] = [[line, row], distance];
+      for (const own of rowOf(line, row).own === null ? [false] : [false, true]) {
+        const { x, y } = at(chart, line, row, own);
+        const distance = Math.hypot(x - pointer.x, y - pointer.y);
+        if (distance < least) [best, least] = [[line, row], distance];
+      }
     }));
     return best;
   };
@@ -115,7 +118,7 @@
     const facts = rowOf(line, row);
     const alone = facts.isolated === "–" ? "" : `, of the op alone ${facts.isolated} dB`;
     const worst = facts.channel === "–" ? "" : `, worst channel ${facts.channel} dB`;
-    return `${data.lines[line].setting}, ${facts.layer} (${facts.op}): SQNR ${facts.sqnr} dB${alone}${worst}`;
+    return `${data.lines[line].name}, ${facts.layer} (${facts.op}): SQNR ${facts.sqnr} dB${alone}${worst}`;
   };
 
   for (const chart of charts) {
