@@ -123,4 +123,8 @@ def test_every_request_of_javascript_is_one():
 
 def test_every_message_of_javascript_is_one():
     tags = {name.removeprefix("type: ") for name in typedefs() if name.startswith("type: ")}
-    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "tried", "prepared", "done", "failed"} <= set(messages.MESSAGES)
+    assert (
+        tags
+        == {"ready", "progress", "repeated", "timed", "tapped", "tried", "prepared", "done", "failed"}
+        <= set(messages.MESSAGES)
+    )

@@ -17,8 +17,8 @@ from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.init import init
-from quantlab.cli.lint import lint
 from quantlab.cli.inspect import inspect
+from quantlab.cli.lint import lint
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.preprocessing import preprocessing

@@ -1,7 +1,7 @@
 """Requests to a child: one JSON object per line on its standard input; `request` names the class.
 
-Children of all runtimes understand `Wait`, `Run`, `Time`, `Tap` and `Prepare`, those of Python and Node.js also `Try`. The
-other requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
+Children of all runtimes understand `Wait`, `Run`, `Time`, `Tap` and `Prepare`, those of Python and Node.js also `Try`.
+The other requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
 """
 
 from collections.abc import Mapping
