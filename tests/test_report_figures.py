@@ -61,19 +61,20 @@ def grouped(found):
 @pytest.mark.parametrize(
     ("runtimes", "value", "named"),
     [
-        pytest.param(["python"], math.inf, "tfjs-uint8 (loss of top-1 ∞ in python)", id="infinite in one runtime"),
-        pytest.param(["node-wasm"], math.nan, "tfjs-uint8 (loss of top-1 NaN in node-wasm)", id="NaN in one runtime"),
-        pytest.param(["python", "node-wasm"], math.inf, "tfjs-uint8 (loss of top-1 ∞ in python)", id="everywhere"),
+        pytest.param(["python"], math.inf, ("∞", "python"), id="infinite in one runtime"),
+        pytest.param(["node-wasm"], math.nan, ("NaN", "node-wasm"), id="NaN in one runtime"),
+        pytest.param(["python", "node-wasm"], math.inf, ("∞", "python"), id="everywhere"),
     ],
 )
 def test_a_loss_that_is_not_finite_has_no_place_on_the_scale(runtimes, value, named, subject):
     found = subject({("tfjs-uint8", runtime): {**INFINITE, "top1_loss_points": value} for runtime in runtimes})
     drawing = CHARTS["pareto"].draw(found, 680.0)
     assert "against loss of 3 settings. The smallest is tfjs-float16: 20.0 KB, loss" in drawing.text
-    assert f"Not on the scale: {named}." in drawing.text
+    loss, runtime = named
+    assert f"Not on the scale: tfjs-uint8 (loss of top-1 {loss} in {runtime})." in drawing.text
     rows = [row for layer in drawing.specification["layer"] for row in layer["data"]["values"]]
     assert "tfjs-uint8" not in {row.get("setting") for row in rows}
-    assert f"✕ not on the scale: {named}" in {row.get("text") for row in rows}
+    assert f"× tfjs-uint8: loss {loss} in {runtime}, off the scale" in {row.get("text") for row in rows}
 
 
 def test_a_study_without_a_finite_loss_names_its_settings(subject):

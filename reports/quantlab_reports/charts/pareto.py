@@ -120,9 +120,9 @@ def _off_scale_in_words(point: _Point) -> str:
 def _named_below(off_scale: Sequence[_Point], width: float) -> list[dict[str, Any]]:
     """A line for each of the first settings without a place on the scale."""
     most = int(width / _LETTER_PIXELS)
-    told = [f"✕ not on the scale: {_off_scale_in_words(point)}" for point in off_scale]
+    told = [f"× {one.setting}: loss {number(one.loss.value)} in {one.runtime}, off the scale" for one in off_scale]
     if len(told) > _MOST_BELOW:
-        told = [*told[: _MOST_BELOW - 1], f"✕ and {len(told) - _MOST_BELOW + 1} more settings"]
+        told = [*told[: _MOST_BELOW - 1], f"× and {len(told) - _MOST_BELOW + 1} more, off the scale"]
     rows = [
         {"x": 0.0, "y": HEIGHT + 62 + 18 * place, "text": text if len(text) <= most else f"{text[: most - 1]}…"}
         for place, text in enumerate(told)
