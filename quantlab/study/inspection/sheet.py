@@ -80,6 +80,8 @@ def _sorted(
     for path in map(Path, subjects):
         format_ = format_of(path, registries.formats)
         if format_ is None or (format_.as_model is not None and model is None):
+            if model is not None and not path.exists():
+                raise ArtifactError(f"there is no artifact at '{path}'; give a file or folder that exists")
             if model is not None:
                 raise UsageError(f"'{model.path}' and '{path}' are both models; inspect them one after another")
             model = identify(path, options.model)
