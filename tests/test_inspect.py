@@ -143,6 +143,11 @@ def test_a_file_of_codes_alone_is_told_by_its_formula(tmp_path):
             id="two models",
         ),
         pytest.param(
+            ["{conv}", "missing.tflite"],
+            "quantlab: there is no artifact at 'missing.tflite'; give a file or folder that exists",
+            id="no such artifact",
+        ),
+        pytest.param(
             ["{conv}", "--settings", "tflite-int8"],
             "quantlab: 'tflite-int8' needs more than the model; make it with 'quantlab convert', and give its file "
             "with --variant NAME=FILE",

@@ -1,4 +1,4 @@
-"""`quantlab reduce`: parts of graphs, the search among them, and the folder for an issue."""
+"""`quantlab reduce`: sub-graphs of graphs, the search among them, and the folder for an issue."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from command_line import PATIENCE, quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.study.reduction.search import GraphPart, part_of, smallest_part
+from quantlab.study.reduction.search import SubGraph, smallest_subgraph, subgraph_of
 from quantlab.types.reduction import CutGraph, CutOp
 
 
@@ -36,64 +36,64 @@ BRANCHED = CutGraph(
 
 
 @pytest.mark.parametrize(
-    ("graph", "known", "first", "output", "part"),
+    ("graph", "known", "first", "output", "subgraph"),
     [
-        pytest.param(chain(3), {"t0", "t1", "t2"}, 0, "t2", GraphPart((0, 1, 2), ("x",), "t2"), id="a whole chain"),
-        pytest.param(chain(3), {"t0", "t1", "t2"}, 2, "t2", GraphPart((2,), ("t1",), "t2"), id="its last op"),
+        pytest.param(chain(3), {"t0", "t1", "t2"}, 0, "t2", SubGraph((0, 1, 2), ("x",), "t2"), id="a whole chain"),
+        pytest.param(chain(3), {"t0", "t1", "t2"}, 2, "t2", SubGraph((2,), ("t1",), "t2"), id="its last op"),
         pytest.param(
-            chain(3), {"t0", "t2"}, 2, "t2", GraphPart((1, 2), ("t0",), "t2"), id="an unknown tensor cannot be fed"
+            chain(3), {"t0", "t2"}, 2, "t2", SubGraph((1, 2), ("t0",), "t2"), id="an unknown tensor cannot be fed"
         ),
         pytest.param(
             BRANCHED,
             {"a", "b", "c", "sum"},
             2,
             "sum",
-            GraphPart((2, 3), ("a", "b"), "sum"),
+            SubGraph((2, 3), ("a", "b"), "sum"),
             id="two branches, one cut later",
         ),
         pytest.param(
-            BRANCHED, {"a", "b", "c", "sum"}, 0, "sum", GraphPart((0, 1, 2, 3), ("x",), "sum"), id="both branches"
+            BRANCHED, {"a", "b", "c", "sum"}, 0, "sum", SubGraph((0, 1, 2, 3), ("x",), "sum"), id="both branches"
         ),
-        pytest.param(BRANCHED, {"a", "b", "c", "sum"}, 0, "c", GraphPart((1, 2), ("x",), "c"), id="one branch alone"),
+        pytest.param(BRANCHED, {"a", "b", "c", "sum"}, 0, "c", SubGraph((1, 2), ("x",), "c"), id="one branch alone"),
     ],
 )
-def test_a_part(graph, known, first, output, part):
-    assert part_of(graph, frozenset(known), first=first, output=output) == part
+def test_a_part(graph, known, first, output, subgraph):
+    assert subgraph_of(graph, frozenset(known), first=first, output=output) == subgraph
 
 
 @given(st.integers(1, 40), st.data())
 def test_the_op_at_fault_is_found_alone(count, data):
-    """One op of a chain adds an error; every tensor behind it differs, and every part that holds it."""
+    """One op of a chain adds an error; every tensor behind it differs, and every sub-graph that holds it."""
     fault = data.draw(st.integers(0, count - 1))
     shares = {f"t{place}": float(place >= fault) for place in range(count)}
-    found = smallest_part(chain(count), shares, 0.5, lambda part: float(fault in part.ops))
+    found = smallest_subgraph(chain(count), shares, 0.5, lambda subgraph: float(fault in subgraph.ops))
     assert found is not None
-    assert (found.part.ops, found.part.output) == ((fault,), f"t{fault}")
+    assert (found.subgraph.ops, found.subgraph.output) == ((fault,), f"t{fault}")
     assert found.tried <= 2 + int(np.ceil(np.log2(count + 1)))
 
 
 @given(st.integers(2, 30), st.data())
 def test_what_is_found_differs_and_no_later_part_of_it_does(count, data):
-    """Errors of ops add up; the part is the shortest with the same end that reaches the threshold."""
+    """Errors of ops add up; the sub-graph is the shortest with the same end that reaches the threshold."""
     errors = data.draw(st.lists(st.floats(0.01, 1.0), min_size=count, max_size=count))
     sums = np.cumsum(errors)
     threshold = data.draw(st.floats(0.02, 1.0)) * sums[-1]
 
-    def measure(part):
-        return sum(errors[place] for place in part.ops)
+    def measure(subgraph):
+        return sum(errors[place] for place in subgraph.ops)
 
-    found = smallest_part(chain(count), {f"t{i}": float(sums[i]) for i in range(count)}, threshold, measure)
+    found = smallest_subgraph(chain(count), {f"t{i}": float(sums[i]) for i in range(count)}, threshold, measure)
     if found is None:
-        return  # the sum over a part rounds otherwise than the cumulative one
-    assert found.share == measure(found.part) >= threshold
-    last = found.part.ops[-1]
+        return  # the sum over a sub-graph rounds otherwise than the cumulative one
+    assert found.share == measure(found.subgraph) >= threshold
+    last = found.subgraph.ops[-1]
     assert last == int(np.argmax(sums >= threshold))
-    assert sum(errors[place] for place in found.part.ops[1:]) < threshold
+    assert sum(errors[place] for place in found.subgraph.ops[1:]) < threshold
 
 
 def test_nothing_is_found_where_parts_agree():
     """A tensor may differ only in the run of the whole graph, where ops are fused otherwise."""
-    assert smallest_part(chain(3), {"t0": 0.0, "t1": 1.0, "t2": 1.0}, 0.5, lambda _: 0.0) is None
+    assert smallest_subgraph(chain(3), {"t0": 0.0, "t1": 1.0, "t2": 1.0}, 0.5, lambda _: 0.0) is None
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,8 @@ def test_the_folder_shows_the_difference(setting, study):
     told = json.loads(done.stdout)
     found, expected = np.load(out / "output.npy"), np.load(out / "expected.npy")
     difference = float(np.abs(found.astype(np.float64) - expected).max())
-    assert told["part_difference"] == difference > 0
-    assert told["part_share"] >= told["threshold"]
+    assert told["difference"] == difference > 0
+    assert told["share"] >= told["threshold"]
     assert 0 < len(told["ops"]) <= told["all_ops"]
     assert {path.name for path in out.iterdir()} == {
         "issue.md",
@@ -129,7 +129,7 @@ def test_the_folder_shows_the_difference(setting, study):
         "output.npy",
         "expected.npy",
         "input-0.npy",
-        f"part.{setting.partition('-')[0]}",
+        f"subgraph.{setting.partition('-')[0]}",
     }
     ran = subprocess.run(
         [sys.executable, "compare.py"], cwd=out, capture_output=True, text=True, timeout=PATIENCE, check=True
@@ -169,13 +169,13 @@ def test_an_existing_folder_is_left_alone(study):
         ),
         pytest.param(
             ["--setting", "tfjs-uint8"],
-            "quantlab: a file of the format 'tfjs' cannot be cut into parts yet; 'quantlab show layers' names the "
-            "first tensor that differs",
+            "quantlab: a file of the format 'tfjs' cannot be cut yet; 'quantlab show layers' names the first "
+            "tensor that differs",
             id="a format that cannot be cut",
         ),
         pytest.param(
             ["--setting", "tflite-int8", "--threshold", "1000"],
-            "quantlab: no part of 'tflite-int8' differs by 1e+03 of the largest value of a tensor; give a smaller "
+            "quantlab: no sub-graph of 'tflite-int8' differs by 1e+03 of the largest value of a tensor; give a smaller "
             "--threshold",
             id="a threshold that nothing reaches",
         ),
@@ -208,12 +208,12 @@ def test_a_part_with_all_ops_answers_as_the_file(name, study):
         where = (REAL.python, REAL, pool)
         shape = (1, *(size for size in variant.inputs[0].shape[1:]))
         values = np.random.default_rng(3).normal(size=shape).astype(np.float32)
-        cut = Cutting(format_, variant.path, where, Path(study) / f"parts-{name}")
+        cut = Cutting(format_, variant.path, where, Path(study) / f"sub-graphs-{name}")
         middle = next(op.writes[0] for op in graph.ops[len(graph.ops) // 2 :] if op.writes[0] in graph.tensors)
         whole = run_file(format_, variant.path, [values], where=where)
         read = cut.values({graph.inputs[0]: values}, [middle, *graph.outputs])
         np.testing.assert_array_equal(read[graph.outputs[0]], whole[0])
-        rest = part_of(graph, frozenset({middle}), first=len(graph.ops), output=graph.outputs[0])
+        rest = subgraph_of(graph, frozenset({middle}), first=len(graph.ops), output=graph.outputs[0])
         assert rest.inputs == (middle,)
         (again,) = run_file(format_, cut.write([middle], graph.outputs[:1]), [read[middle]], where=where)
         np.testing.assert_allclose(again, whole[0], rtol=0, atol=1e-6)

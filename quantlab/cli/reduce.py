@@ -1,4 +1,4 @@
-"""`quantlab reduce`: the smallest part of an artifact that still differs from its baseline."""
+"""`quantlab reduce`: the smallest sub-graph of an artifact that still differs from its baseline."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,10 +41,10 @@ def reduce(
     ] = None,
     json: AsJson = False,
 ) -> int:
-    """Cut the smallest part out of an artifact that still differs, with one sample, for an upstream issue.
+    """Cut the smallest sub-graph out of an artifact that still differs, with one sample, for an upstream issue.
 
-    The folder has the part, its inputs, its output and the expected one, a script that compares them, and a text with
-    versions and hashes. TFLite and ONNX files can be cut.
+    The folder has the sub-graph, its inputs, its output and the expected one, a script that compares them, and a text
+    with versions and hashes. TFLite and ONNX files can be cut.
     """
     from quantlab.cli.progress import shown
     from quantlab.study.reduction import ReduceOptions, reduce_study
@@ -64,13 +64,13 @@ def _text(found: "Reduction") -> str:
 
     ops = ", ".join(found.ops[:8]) + (", …" if len(found.ops) > 8 else "")
     counts = f"{len(found.ops)} of {found.all_ops} ops still differ from {found.baseline}"
-    share, threshold = number(100 * found.part_share), number(100 * found.threshold)
-    apart = f"differs by {number(found.part_difference)}, {share} % of its largest value (threshold {threshold} %)"
+    share, threshold = number(100 * found.share), number(100 * found.threshold)
+    apart = f"differs by {number(found.difference)}, {share} % of its largest value (threshold {threshold} %)"
     whole = f"the outputs of the whole file differ by {number(100 * found.output_share)} % there"
     lines = (
         f"{found.setting} in {found.runtime}: {counts}: {ops}",
         f"'{found.output}' {apart}, on sample {found.sample}",
-        f"{whole}; {found.tried} parts were run",
-        f"wrote {found.folder}: part, inputs, both outputs, compare.py, and issue.md for an upstream issue",
+        f"{whole}; {found.tried} sub-graphs were run",
+        f"wrote {found.folder}: sub-graph, inputs, both outputs, compare.py, and issue.md for an upstream issue",
     )
     return "\n".join(lines)

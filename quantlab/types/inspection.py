@@ -1,9 +1,21 @@
 """The contract sheet of a model: what its artifacts take and give, and what became of calls that are not right."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-__all__ = ["Answered", "CallSnippet", "ContractPort", "ContractSheet", "Outcome", "SheetArtifact", "TriedCall"]
+__all__ = [
+    "RIGHT_CALL",
+    "Answered",
+    "CallSnippet",
+    "ContractPort",
+    "ContractSheet",
+    "Outcome",
+    "SheetArtifact",
+    "TriedCall",
+]
+
+RIGHT_CALL: Final = "right call"
+"""Family of the first row of each artifact and runtime, which compares its right call with the model."""
 
 Outcome = Literal["same answer", "another answer", "refused"]
 """What became of a call: its answer is that of the right call, it is another one without an error, or an error."""
@@ -115,11 +127,12 @@ class ContractSheet:
     snippets: tuple[CallSnippet, ...] = ()
 
     def answered(self, artifact: str, runtime: str) -> Answered:
-        """Count the outcomes of one artifact in one runtime."""
-        ends = [row.outcome for row in self.calls if (row.artifact, row.runtime) == (artifact, runtime)]
+        """Count the outcomes of the attempts on one artifact in one runtime."""
+        rows = [row for row in self.calls if (row.artifact, row.runtime) == (artifact, runtime)]
+        ends = [row.outcome for row in rows if row.family != RIGHT_CALL]
         return Answered(ends.count("same answer"), ends.count("another answer"), ends.count("refused"))
 
     @property
     def silent(self) -> tuple[TriedCall, ...]:
-        """The calls that went wrong without an error."""
-        return tuple(row for row in self.calls if row.outcome == "another answer")
+        """The attempts that went wrong without an error."""
+        return tuple(row for row in self.calls if row.outcome == "another answer" and row.family != RIGHT_CALL)

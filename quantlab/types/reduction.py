@@ -1,4 +1,4 @@
-"""The smallest part of an artifact that still differs from its baseline: how graphs are cut, and what was found."""
+"""The smallest sub-graph of an artifact that still differs: how graphs are cut, and what was found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class CutGraph:
     outputs: tuple[str, ...]
     ops: tuple[CutOp, ...]
     tensors: frozenset[str]
-    """Tensors that hold floats, or codes with a single scale: those that a part can take or give as float32."""
+    """Tensors that hold floats, or codes with a single scale: those that a sub-graph can take or give as float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +39,26 @@ class Reduction:
     baseline: str
     """What it is compared with, in words."""
     folder: Path
-    """Where the part, its input, both outputs, the script and the text are."""
+    """Where the sub-graph, its input, both outputs, the script and the text are."""
     sample: int
     """Position of the sample in the data, from 0."""
     output_share: float
     """Largest difference of the outputs for this sample, as a share of the baseline's largest value."""
     threshold: float
     """Share from which a tensor counts as different."""
-    part_share: float
-    """Largest difference of the part's output, as a share of the baseline's largest value."""
-    part_difference: float
+    share: float
+    """Largest difference of the sub-graph's output, as a share of the baseline's largest value."""
+    difference: float
     """The same difference as it is."""
     ops: tuple[str, ...]
-    """Kinds of the part's ops, in execution order."""
+    """Kinds of the sub-graph's ops, in execution order."""
     all_ops: int
     """Number of ops of the artifact."""
     inputs: Mapping[str, tuple[int, ...]]
-    """Name of a tensor that the part takes → its shape."""
+    """Name of a tensor that the sub-graph takes → its shape."""
     output: str
     """Name of the tensor that it gives."""
     bytes: int
-    """Size of the part."""
+    """Size of the sub-graph."""
     tried: int
-    """Number of parts that were run to find it."""
+    """Number of sub-graphs that were run to find it."""

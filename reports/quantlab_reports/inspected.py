@@ -105,7 +105,8 @@ def _silent_line(sheet: ContractSheet, artifact: str, runtime: str) -> str:
     told = f"{counts.same} same, {counts.another} another answer without an error, {counts.refused} refused"
     rows = [row for row in sheet.silent if (row.artifact, row.runtime) == (artifact, runtime)]
     which = f": {'; '.join(row.call for row in rows)}" if rows else ""
-    return f"{artifact} in {runtime}: of {counted(counts.same + counts.another + counts.refused, 'call')} {told}{which}"
+    count = counted(counts.same + counts.another + counts.refused, "attempt")
+    return f"{artifact} in {runtime}: of {count} {told}{which}"
 
 
 def _snippet_table(title: str, text: str) -> Table:

@@ -1,4 +1,4 @@
-"""Cuts a part out of an ONNX file: some nodes, with float32 inputs and outputs.
+"""Cuts a sub-graph out of an ONNX file: some nodes, with float32 inputs and outputs.
 
 A tensor that only a QuantizeLinear reads is given as what its codes stand for, as in `tapped.py`. Quantizers leave out
 a Clip whose limits are those of the codes, so that the tensor before them is another one than in the float32 file.
@@ -19,7 +19,7 @@ _HALF, _SINGLE = "float16", "float32"
 
 
 def cut_graph(path: Path) -> CutGraph:
-    """The nodes of the main graph under stable names; those that only constants reach are no part of it."""
+    """The nodes of the main graph under stable names; those that only constants reach are left out."""
     model = with_shapes(read_onnx(path))
     graph, stable = model.graph, stable_names(model.graph)
     inputs = [value.name for value in graph_inputs(model)]
@@ -66,7 +66,7 @@ def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence
     Args:
         path: The file.
         target: The file to write.
-        inputs: Stable names of tensors, in the order of the part's inputs.
+        inputs: Stable names of tensors, in the order of the sub-graph's inputs.
         outputs: The same for its outputs.
     """
     import onnx
@@ -74,7 +74,7 @@ def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence
     model = with_shapes(read_onnx(path))
     graph = model.graph
     own = {stable: name for name, stable in stable_names(graph).items()}
-    known, made = _known(graph), onnx.GraphProto(name="part")
+    known, made = _known(graph), onnx.GraphProto(name="subgraph")
     fed, given = [own.get(name, name) for name in inputs], [own.get(name, name) for name in outputs]
     quantized = {tap.tensor: tap.codes for tap in taps_of(model) if tap.codes is not None}
     for name in fed:

@@ -1,4 +1,4 @@
-"""Cuts a part out of a TFLite file: some ops, with float inputs and outputs."""
+"""Cuts a sub-graph out of a TFLite file: some ops, with float inputs and outputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -53,7 +53,7 @@ def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence
     Args:
         path: The file.
         target: The file to write.
-        inputs: Names of tensors, in the order of the part's inputs.
+        inputs: Names of tensors, in the order of the sub-graph's inputs.
         outputs: The same for its outputs.
     """
     model = read_flatbuffer(path)

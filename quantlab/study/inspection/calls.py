@@ -13,16 +13,13 @@ from quantlab.study.inspection.feeding import Fed, Range, decoded, range_of, rig
 from quantlab.study.inspection.outcomes import Compared, compared
 from quantlab.study.inspection.subjects import Subject
 from quantlab.study.inspection.trying import Answer, Caller
-from quantlab.types.inspection import TriedCall
+from quantlab.types.inspection import RIGHT_CALL, TriedCall
 from quantlab.types.reference import STRAY_LIMIT
 
 __all__ = ["SubjectCalls", "calls_of"]
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
-
-RIGHT = "right call"
-"""Family of the first row of each subject, which is compared with the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +57,9 @@ def calls_of(
         rows = [_right_row(subject, right, said, model)]
         rows += _attempted(caller, known, right, families)
     except _RightCallFailed as error:
-        return SubjectCalls((_refused(subject, RIGHT, "the right call", str(error)),), {}, {})
+        return SubjectCalls((_refused(subject, RIGHT_CALL, "the right call", str(error)),), {}, {})
     except QuantlabError as error:
-        return SubjectCalls((_refused(subject, RIGHT, "open it", str(error)),), {}, {})
+        return SubjectCalls((_refused(subject, RIGHT_CALL, "open it", str(error)),), {}, {})
     ranges = {name: found for name, values in said.items() if (found := range_of(values)) is not None}
     return SubjectCalls(tuple(rows), said, ranges)
 
@@ -151,14 +148,14 @@ def _right_row(
     codes = {port.name: port.codes for port in subject.outputs}
     shared = [name for name in said if model is not None and name in model]
     if model is None or not shared:
-        return TriedCall(subject.artifact, subject.runtime, RIGHT, words, "same answer")
+        return TriedCall(subject.artifact, subject.runtime, RIGHT_CALL, words, "same answer")
     count = min(len(model[name]) for name in shared)
     found = compared(
         [decoded(said[name], codes.get(name))[:count] for name in shared],
         [model[name][:count] for name in shared],
         limit=STRAY_LIMIT,
     )
-    return _told(subject, RIGHT, f"{words}, beside the model", found)
+    return _told(subject, RIGHT_CALL, f"{words}, beside the model", found)
 
 
 def _row(subject: Subject, family: str, attempt: Attempt, answer: Answer, right: Arrays) -> TriedCall:

@@ -80,6 +80,8 @@ def _sorted(
     for path in map(Path, subjects):
         format_ = format_of(path, registries.formats)
         if format_ is None or (format_.as_model is not None and model is None):
+            if model is not None and not path.exists():
+                raise ArtifactError(f"there is no artifact at '{path}'; give a file or folder that exists")
             if model is not None:
                 raise UsageError(f"'{model.path}' and '{path}' are both models; inspect them one after another")
             model = identify(path, options.model)
@@ -117,15 +119,16 @@ class _Sheet:
             samples = self._samples(model.description.inputs)
             fed = seeded(model.description.inputs, self.options.seed) if samples is None else of_samples(samples)
             found, failed = self._artifacts(context, model, samples, given)
+            own = self._own_artifact(context, model)
             subjects = [
-                *self._model_subjects(context, model),
+                *(model_subjects(model, model_options(context)) if own is None else self._subjects_of(own)),
                 *(subject for artifact in found for subject in self._subjects_of(artifact)),
             ]
             calls = self._call_all(subjects, fed, pool, has_model=True)
             known = [SheetArtifact(name, file.kind, text, file.sha256, ()) for name in ("model", "signature")]
             snippets = [
-                *(() if self.registries.format_of_model(file.kind) else model_snippets(model)),
-                *(one for artifact in found for one in artifact_snippets(artifact)),
+                *(() if own is not None else model_snippets(model)),
+                *(one for artifact in ([own] if own else []) + found for one in artifact_snippets(artifact)),
             ]
             return self._sheet(text, fed, subjects, calls, [*known, *map(_described, found), *failed], snippets)
 
@@ -234,15 +237,14 @@ class _Sheet:
         samples = self._samples(specs)
         return seeded(specs, self.options.seed) if samples is None else of_samples(samples)
 
-    def _model_subjects(self, context: Context, model: OpenedModel) -> Iterator[Subject]:
+    def _own_artifact(self, context: Context, model: OpenedModel) -> Artifact | None:
+        """The model as an artifact, if it already is one."""
         format_ = self.registries.format_of_model(context.file.kind)
         if format_ is None:
-            yield from model_subjects(model, model_options(context))
-            return
+            return None
         inputs, outputs = model_ports(model)
         own = {port.name: port.name for port in inputs}
-        artifact = Artifact("model", format_, model.source, inputs, outputs, own, model.description.path, given=True)
-        yield from self._subjects_of(artifact)
+        return Artifact("model", format_, model.source, inputs, outputs, own, model.description.path, given=True)
 
     def _subjects_of(self, artifact: Artifact) -> Iterator[Subject]:
         return artifact_subjects(artifact, self.registries, self.runtimes, unsafe=self.options.model.unsafe)

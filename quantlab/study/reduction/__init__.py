@@ -1,4 +1,4 @@
-"""The smallest part of an artifact that still differs from its baseline, for an issue that somebody else can run."""
+"""The smallest sub-graph of an artifact that still differs from its baseline, for an issue upstream."""
 
 from quantlab.study.reduction.reduce import ReduceOptions, reduce_study
 

@@ -1,4 +1,4 @@
-"""Writes what was found: the part, its inputs, both outputs, a script that shows the difference, and a text."""
+"""Writes what was found: the sub-graph, its inputs, both outputs, a script that shows the difference, and a text."""
 
 import hashlib
 import json
@@ -27,19 +27,19 @@ ISSUE, SCRIPT, RECORD = "issue.md", "compare.py", "reduction.json"
 class Evidence:
     """What shows the difference."""
 
-    part: Path
-    """The part's file."""
+    subgraph: Path
+    """The sub-graph's file."""
     format: Format
     fed: Mapping[str, Array]
-    """Tensor → its values, in the order of the part's inputs."""
+    """Tensor → its values, in the order of the sub-graph's inputs."""
     found: Array
-    """What the part gives."""
+    """What the sub-graph gives."""
     expected: Array
     """What the baseline has there."""
     environment: Mapping[str, str]
     """Versions and flags of the run."""
     source_sha256: str
-    """Hash of the artifact that the part was cut from."""
+    """Hash of the artifact that the sub-graph was cut from."""
     ops: tuple[str, ...]
     """Each op with the tensors that it writes."""
 
@@ -49,14 +49,14 @@ def write_folder(target: Path, reduction: Reduction, evidence: Evidence) -> None
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    part = partial / f"part{evidence.part.suffix}"
-    shutil.copyfile(evidence.part, part)
+    subgraph = partial / f"subgraph{evidence.subgraph.suffix}"
+    shutil.copyfile(evidence.subgraph, subgraph)
     for place, values in enumerate(evidence.fed.values()):
         np.save(partial / f"input-{place}.npy", values)
     np.save(partial / "output.npy", evidence.found)
     np.save(partial / "expected.npy", evidence.expected)
-    (partial / SCRIPT).write_text(_script(evidence, part.name, reduction), encoding="utf-8")
-    (partial / ISSUE).write_text(_issue(reduction, evidence, part), encoding="utf-8")
+    (partial / SCRIPT).write_text(_script(evidence, subgraph.name, reduction), encoding="utf-8")
+    (partial / ISSUE).write_text(_issue(reduction, evidence, subgraph), encoding="utf-8")
     (partial / RECORD).write_text(json.dumps(_record(reduction), indent=1) + "\n", encoding="utf-8")
     partial.rename(target)
 
@@ -67,22 +67,22 @@ def _record(reduction: Reduction) -> dict[str, Any]:
     return {**asdict(reduction), "folder": str(reduction.folder)}
 
 
-def _script(evidence: Evidence, part: str, reduction: Reduction) -> str:
-    """A program that runs the part in Python, and compares it with both files."""
+def _script(evidence: Evidence, subgraph: str, reduction: Reduction) -> str:
+    """A program that runs the sub-graph in Python, and compares it with both files."""
     if evidence.format.reproduce is None:
-        raise ValueError(f"the format '{evidence.format.name}' is cut and has no program that runs a part")
+        raise ValueError(f"the format '{evidence.format.name}' is cut and has no program that runs a sub-graph")
     names = [f"input-{place}.npy" for place in range(len(evidence.fed))]
-    where = "# this program runs the part in Python, which gives expected.npy"
+    where = "# this program runs the sub-graph in Python, which gives expected.npy"
     elsewhere = [] if reduction.runtime == PYTHON else [f"# output.npy is of '{reduction.runtime}';", where]
     return "\n".join(
         [
-            '"""Runs the part on its inputs, and prints how far its output is from expected.npy and output.npy."""',
+            '"""Runs the sub-graph, and prints how far its output is from expected.npy and output.npy."""',
             "",
             "import numpy as np",
             "",
             *elsewhere,
             f"inputs = [np.load(name) for name in {names!r}]",
-            evidence.format.reproduce(part),
+            evidence.format.reproduce(subgraph),
             'for name in ("expected.npy", "output.npy"):',
             "    difference = np.abs(outputs[0].astype(np.float64) - np.load(name).astype(np.float64)).max()",
             '    print(f"largest difference from {name}: {difference:.6g}")',
@@ -91,29 +91,30 @@ def _script(evidence: Evidence, part: str, reduction: Reduction) -> str:
     )
 
 
-def _issue(reduction: Reduction, evidence: Evidence, part: Path) -> str:
+def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path) -> str:
     inputs = "\n".join(
         f"- `input-{place}.npy`: `{name}` {list(values.shape)} {values.dtype.name}"
         for place, (name, values) in enumerate(evidence.fed.items())
     )
     versions = "\n".join(f"- {name}: {value}" for name, value in sorted(evidence.environment.items()))
     ops = "\n".join(f"{place}. {op}" for place, op in enumerate(evidence.ops, start=1))
-    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(subgraph.read_bytes()).hexdigest()
     count = f"{len(reduction.ops)} of {reduction.all_ops} ops"
     return f"""# `{reduction.output}` differs from {reduction.baseline}
 
-A part of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than {reduction.baseline}.
+A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than
+{reduction.baseline}.
 
-- Largest difference: {reduction.part_difference:.6g} ({100 * reduction.part_share:.3g} % of the largest expected value)
+- Largest difference: {reduction.difference:.6g} ({100 * reduction.share:.3g} % of the largest expected value)
 - Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}
 - The whole file differs by {100 * reduction.output_share:.3g} % of its largest output for this sample.
 
 ## Reproduce
 
-`python {SCRIPT}` runs `{part.name}` on the inputs, and compares the result with both files.
+`python {SCRIPT}` runs `{subgraph.name}` on the inputs, and compares the result with both files.
 
 {inputs}
-- `output.npy`: what the part gave in `{reduction.runtime}`
+- `output.npy`: what the sub-graph gave in `{reduction.runtime}`
 - `expected.npy`: `{reduction.output}` in {reduction.baseline}
 
 ## Ops
@@ -126,9 +127,9 @@ A part of a {evidence.format.name} file ({count}) gives other values in `{reduct
 
 ## Hashes (SHA-256)
 
-- `{part.name}`: {sha256}
+- `{subgraph.name}`: {sha256}
 - the file that it was cut from: {evidence.source_sha256}
 
-Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} parts to find this one. The
+Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} sub-graphs to find this one. The
 inputs are the baseline's values.
 """

@@ -1,8 +1,8 @@
-"""`reduce`: the smallest part of an artifact, and the sample, that still differ from the baseline."""
+"""`reduce`: the smallest sub-graph of an artifact, and the sample, that still differ from the baseline."""
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,17 @@ from quantlab.store import Store
 from quantlab.study.inspection.feeding import encoded
 from quantlab.study.integrity import intact_variant
 from quantlab.study.reduction.folder import Evidence, write_folder
-from quantlab.study.reduction.running import Cutting, apart, graph_of
-from quantlab.study.reduction.search import Found, GraphPart, smallest_part
+from quantlab.study.reduction.running import Cutting, apart, graph_of, run_file
+from quantlab.study.reduction.search import Found, SubGraph, smallest_subgraph
 from quantlab.types import PYTHON, Study, Trial, Variant
 from quantlab.types.reduction import CutGraph, Reduction
 
 __all__ = ["ReduceOptions", "reduce_study"]
 
 Array = npt.NDArray[Any]
+
+_STALL_SECONDS = 600.0
+"""After which a runtime that says nothing is ended, as in a study."""
 
 _OF_OUTPUT = 0.5
 """Default threshold, as a share of the difference of the outputs."""
@@ -63,7 +66,7 @@ class _Pair:
 def reduce_study(
     folder: str | Path, options: ReduceOptions, *, progress: Progress | None = None, registries: Registries = REAL
 ) -> Reduction:
-    """Find the part, and write it with its input, both outputs, a script and a text for an issue.
+    """Find the sub-graph, and write it with its input, both outputs, a script and a text for an issue.
 
     In Python, a variant is compared with the float32 artifact of its format; in another runtime, with itself in Python.
 
@@ -76,7 +79,7 @@ def reduce_study(
     Raises:
         UsageError: If the study has no such trial, nothing differs, or the format cannot be cut.
         StudyError: If an artifact is missing or damaged, or the folder exists.
-        TrialError: If a part cannot run.
+        TrialError: If a sub-graph cannot run.
     """
     setting, runtime = options.setting, options.runtime
     progress = progress or Silent()
@@ -90,46 +93,74 @@ def reduce_study(
     wanted = _OF_OUTPUT * share if options.threshold is None else options.threshold
     with (
         tempfile.TemporaryDirectory(prefix="quantlab-reduce-") as work,
-        ChildPool(Path(work), 600.0, WORKERS_WITHOUT_TENSORFLOW) as pool,
+        ChildPool(Path(work), _STALL_SECONDS, WORKERS_WITHOUT_TENSORFLOW) as pool,
     ):
-        python = (registries.python, registries, pool)
-        there = (registries.runtimes[runtime], registries, pool)
-        cuts = (
-            Cutting(pair.format, pair.variant.path, there, Path(work) / "variant"),
-            Cutting(pair.format, pair.base.path, python, Path(work) / "baseline"),
+        cuts = _Cuts(
+            Cutting(pair.format, pair.variant.path, (registries.runtimes[runtime], registries, pool), Path(work) / "a"),
+            Cutting(pair.format, pair.base.path, (registries.python, registries, pool), Path(work) / "b"),
         )
-        progress.begin(f"read all tensors of {setting}")
-        graph = graph_of(pair.format, pair.variant.path)
-        baseline, shares = _compared(pair, graph, cuts, sample)
-        progress.end(f"read all tensors of {setting}", "done")
-        progress.begin("search the smallest part")
-        found = smallest_part(graph, shares, wanted, lambda part: _share(cuts[0], baseline, part))
-        if found is None:
-            raise UsageError(
-                f"no part of '{setting}' differs by {wanted:.3g} of the largest value of a tensor; give a smaller "
-                f"--threshold"
-            )
-        progress.end("search the smallest part", "done")
-        evidence = _evidence(pair, graph, cuts, baseline, found)
-        reduction = Reduction(
-            setting=setting,
-            runtime=runtime,
-            baseline=_named(pair),
-            folder=target,
-            sample=sample,
-            output_share=share,
-            threshold=wanted,
-            part_share=found.share,
-            part_difference=apart(evidence.expected, evidence.found).largest,
-            ops=tuple(graph.ops[place].op for place in found.part.ops),
-            all_ops=len(graph.ops),
-            inputs={name: tuple(baseline[name].shape) for name in found.part.inputs},
-            output=found.part.output,
-            bytes=evidence.part.stat().st_size,
-            tried=found.tried,
-        )
+        search = _searched(pair, cuts, sample, wanted, progress)
+        evidence = _evidence(pair, search, cuts)
+        reduction = _reduction(pair, search, evidence, target)
+        reduction = replace(reduction, sample=sample, output_share=share, threshold=wanted)
         write_folder(target, reduction, evidence)
     return reduction
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """The two artifacts that are cut."""
+
+    variant: Cutting
+    baseline: Cutting
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """The graph of the variant, the baseline's values of its tensors, and what was found."""
+
+    graph: CutGraph
+    baseline: Mapping[str, Array]
+    found: Found
+
+
+def _searched(pair: _Pair, cuts: _Cuts, sample: int, wanted: float, progress: Progress) -> _Searched:
+    step = f"read all tensors of {pair.variant.name}"
+    progress.begin(step)
+    graph = graph_of(pair.format, pair.variant.path)
+    baseline, shares = _compared(pair, graph, cuts, sample)
+    progress.end(step, "done")
+    progress.begin("search the smallest sub-graph")
+    found = smallest_subgraph(graph, shares, wanted, lambda subgraph: _share(cuts.variant, baseline, subgraph))
+    if found is None:
+        raise UsageError(
+            f"no sub-graph of '{pair.variant.name}' differs by {wanted:.3g} of the largest value of a tensor; give a "
+            f"smaller --threshold"
+        )
+    progress.end("search the smallest sub-graph", "done")
+    return _Searched(graph, baseline, found)
+
+
+def _reduction(pair: _Pair, search: _Searched, evidence: Evidence, target: Path) -> Reduction:
+    """What was found; the caller fills in the figures of the whole file."""
+    subgraph = search.found.subgraph
+    return Reduction(
+        setting=pair.trial.setting,
+        runtime=pair.trial.runtime,
+        baseline=_named(pair),
+        folder=target,
+        sample=0,
+        output_share=0.0,
+        threshold=0.0,
+        share=search.found.share,
+        difference=apart(evidence.expected, evidence.found).largest,
+        ops=tuple(search.graph.ops[place].op for place in subgraph.ops),
+        all_ops=len(search.graph.ops),
+        inputs={name: tuple(search.baseline[name].shape) for name in subgraph.inputs},
+        output=subgraph.output,
+        bytes=evidence.subgraph.stat().st_size,
+        tried=search.found.tried,
+    )
 
 
 def _pair(study: Study, setting: str, runtime: str, registries: Registries) -> _Pair:
@@ -170,16 +201,14 @@ def _worst_sample(pair: _Pair) -> tuple[int, float]:
     return place, float(shares[place])
 
 
-def _compared(
-    pair: _Pair, graph: CutGraph, cuts: tuple[Cutting, Cutting], sample: int
-) -> tuple[dict[str, Array], dict[str, float]]:
+def _compared(pair: _Pair, graph: CutGraph, cuts: _Cuts, sample: int) -> tuple[dict[str, Array], dict[str, float]]:
     """The baseline's value of each tensor that both have, and how far the variant is from it when it runs whole."""
     base_graph = graph_of(pair.format, pair.base.path)
     written = [name for op in graph.ops for name in op.writes if name in graph.tensors & base_graph.tensors]
     names = [name for name in dict.fromkeys(written) if name not in graph.inputs]
     inputs = _inputs(pair.study, pair.variant, graph, sample)
     base_inputs = _inputs(pair.study, pair.base, base_graph, sample)
-    values, base = cuts[0].values(inputs, names), cuts[1].values(base_inputs, names)
+    values, base = cuts.variant.values(inputs, names), cuts.baseline.values(base_inputs, names)
     alike = [name for name in names if values[name].shape == base[name].shape]
     shares = {name: apart(base[name], values[name]).share for name in alike}
     return {**inputs, **{name: base[name] for name in alike}}, shares
@@ -199,28 +228,24 @@ def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dic
     return values
 
 
-def _share(cut: Cutting, baseline: Mapping[str, Array], part: GraphPart) -> float:
-    return cut.apart(baseline, part.inputs, part.output).share
+def _share(cut: Cutting, baseline: Mapping[str, Array], subgraph: SubGraph) -> float:
+    return cut.apart(baseline, subgraph.inputs, subgraph.output).share
 
 
-def _evidence(
-    pair: _Pair, graph: CutGraph, cuts: tuple[Cutting, Cutting], baseline: Mapping[str, Array], found: Found
-) -> Evidence:
-    """The part, what it was fed, and what it and the baseline answer."""
-    from quantlab.study.reduction.running import run_file
-
-    part = cuts[0].write(found.part.inputs, [found.part.output])
-    fed = {name: baseline[name] for name in found.part.inputs}
-    (answer,) = run_file(pair.format, part, list(fed.values()), where=cuts[0].where)
-    environment = {**pair.trial.environment, **pair.study.versions}
-    ops = [graph.ops[place] for place in found.part.ops]
+def _evidence(pair: _Pair, search: _Searched, cuts: _Cuts) -> Evidence:
+    """The sub-graph, what it was fed, and what it and the baseline answer."""
+    found = search.found.subgraph
+    file = cuts.variant.write(found.inputs, [found.output])
+    fed = {name: search.baseline[name] for name in found.inputs}
+    (answer,) = run_file(pair.format, file, list(fed.values()), where=cuts.variant.where)
+    ops = [search.graph.ops[place] for place in found.ops]
     return Evidence(
-        part=part,
+        subgraph=file,
         format=pair.format,
         fed=fed,
         found=answer,
-        expected=baseline[found.part.output],
-        environment=environment,
+        expected=search.baseline[found.output],
+        environment={**pair.trial.environment, **pair.study.versions},
         source_sha256=pair.variant.sha256,
         ops=tuple(f"{op.op}: {', '.join(op.writes)}" for op in ops),
     )

@@ -1,4 +1,4 @@
-"""Runs parts of an artifact on given arrays, and compares them with the baseline's values."""
+"""Runs sub-graphs of an artifact on given arrays, and compares them with the baseline's values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ def graph_of(format_: Format, path: Path) -> CutGraph:
     """
     if format_.cut_graph is None or format_.write_cut is None:
         raise UsageError(
-            f"a file of the format '{format_.name}' cannot be cut into parts yet; 'quantlab show layers' names the "
-            f"first tensor that differs"
+            f"a file of the format '{format_.name}' cannot be cut yet; 'quantlab show layers' names the first "
+            f"tensor that differs"
         )
     return format_.cut_graph(path)
 
@@ -59,26 +59,28 @@ def run_file(
     for answer in answers:
         if answer.refused is None:
             return [values for _, values in answer.outputs]
-    raise TrialError(f"{runtime.name} refuses the part '{path.name}': {answers[-1].refused}")
+    raise TrialError(f"{runtime.name} refuses the sub-graph '{path.name}': {answers[-1].refused}")
 
 
 def _subject(format_: Format, path: Path, runtime: Runtime, registries: Registries) -> Subject:
     artifact = Artifact.of(path.name, format_, path)
     found = next(artifact_subjects(artifact, registries, (runtime,), unsafe=False), None)
     if found is None:
-        raise UsageError(f"parts of a file of the format '{format_.name}' cannot run in '{runtime.name}'; name another")
+        raise UsageError(
+            f"sub-graphs of a file of the format '{format_.name}' cannot run in '{runtime.name}'; name another"
+        )
     return found
 
 
 @dataclass(slots=True)
 class Cutting:
-    """One artifact that is cut, where its parts run, and the baseline's values that they are fed."""
+    """One artifact that is cut, where its sub-graphs run, and the baseline's values that they are fed."""
 
     format: Format
     path: Path
     where: tuple[Runtime, Registries, ChildPool]
     folder: Path
-    """Receives the parts."""
+    """Receives the sub-graphs."""
     _made: int = field(default=0)
 
     def values(self, inputs: Values, names: Sequence[str]) -> dict[str, Array]:
@@ -88,12 +90,12 @@ class Cutting:
             inputs: Every input of the artifact by its name.
             names: Tensors to read.
         """
-        part = self.write(tuple(inputs), names)
-        outputs = run_file(self.format, part, list(inputs.values()), where=self.where)
+        subgraph = self.write(tuple(inputs), names)
+        outputs = run_file(self.format, subgraph, list(inputs.values()), where=self.where)
         return dict(zip(names, outputs, strict=True))
 
     def write(self, inputs: Sequence[str], outputs: Sequence[str]) -> Path:
-        """Write the part that computes some tensors from others."""
+        """Write the sub-graph that computes some tensors from others."""
         if self.format.write_cut is None:
             raise ValueError(f"the format '{self.format.name}' cannot be cut")
         self._made += 1
@@ -103,7 +105,7 @@ class Cutting:
         return target
 
     def apart(self, baseline: Values, inputs: Sequence[str], output: str) -> Difference:
-        """Run a part on the baseline's values, and compare its output with the baseline's."""
+        """Run a sub-graph on the baseline's values, and compare its output with the baseline's."""
         (found,) = run_file(
             self.format, self.write(inputs, [output]), [baseline[name] for name in inputs], where=self.where
         )

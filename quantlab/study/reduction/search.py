@@ -1,15 +1,15 @@
-"""Searches the smallest part of a graph that still differs, by bisecting over its ops in execution order."""
+"""Searches the smallest sub-graph of a graph that still differs, by bisecting over its ops in execution order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from quantlab.types.reduction import CutGraph
 
-__all__ = ["Found", "GraphPart", "part_of", "smallest_part"]
+__all__ = ["Found", "SubGraph", "smallest_subgraph", "subgraph_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class GraphPart:
+class SubGraph:
     """Some ops of a graph."""
 
     ops: tuple[int, ...]
@@ -21,15 +21,15 @@ class GraphPart:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The smallest part that differs."""
+    """The smallest sub-graph that differs."""
 
-    part: GraphPart
+    subgraph: SubGraph
     share: float
     tried: int
-    """Number of parts that were measured."""
+    """Number of sub-graphs that were measured."""
 
 
-def part_of(graph: CutGraph, known: frozenset[str], *, first: int, output: str) -> GraphPart:
+def subgraph_of(graph: CutGraph, known: frozenset[str], *, first: int, output: str) -> SubGraph:
     """The ops from `first` on that compute a tensor.
 
     An op before `first` belongs to it if the tensor that it writes is not in `known`, because then nothing else can be
@@ -51,28 +51,28 @@ def part_of(graph: CutGraph, known: frozenset[str], *, first: int, output: str) 
         elif place not in ops:
             ops.add(place)
             waiting += reversed(graph.ops[place].reads)
-    return GraphPart(tuple(sorted(ops)), tuple(inputs), output)
+    return SubGraph(tuple(sorted(ops)), tuple(inputs), output)
 
 
-def smallest_part(
+def smallest_subgraph(
     graph: CutGraph,
     shares: Mapping[str, float],
     threshold: float,
-    measure: Callable[[GraphPart], float],
+    measure: Callable[[SubGraph], float],
 ) -> Found | None:
     """Find the first tensor that differs by the threshold, and the fewest ops before it that still make it differ.
 
-    The second is bisected, which assumes that a part with more ops differs more. Where that does not hold, a smaller
-    part may exist; what is returned differs in any case, because it was measured.
+    The second is bisected, which assumes that a sub-graph with more ops differs more. Where that does not hold, a
+    smaller one may exist; what is returned differs in any case, because it was measured.
 
     Args:
         graph: The graph.
         shares: Tensor that can be fed and compared → its difference when the whole graph runs.
         threshold: Share from which a tensor counts as different.
-        measure: Function from a part, fed with the baseline's values, to the difference of its output.
+        measure: Function from a sub-graph, fed with the baseline's values, to the difference of its output.
 
     Returns:
-        None if no part differs by the threshold.
+        None if no sub-graph differs by the threshold.
     """
     known = frozenset(shares)
     ends = [
@@ -80,21 +80,21 @@ def smallest_part(
     ]
     tried = 0
     for last, output in ends:
-        part = part_of(graph, known, first=0, output=output)
-        share, tried = measure(part), tried + 1
+        subgraph = subgraph_of(graph, known, first=0, output=output)
+        share, tried = measure(subgraph), tried + 1
         if share < threshold:
             continue  # it differed only in the run of the whole graph, for example because ops were fused otherwise
         low, high = 0, last
         while low < high:
             middle = (low + high + 1) // 2
-            smaller = part_of(graph, known, first=middle, output=output)
-            if smaller.ops == part.ops:
+            smaller = subgraph_of(graph, known, first=middle, output=output)
+            if smaller.ops == subgraph.ops:
                 low = middle
                 continue
             found, tried = measure(smaller), tried + 1
             if found >= threshold:
-                low, part, share = middle, smaller, found
+                low, subgraph, share = middle, smaller, found
             else:
                 high = middle - 1
-        return Found(part, share, tried)
+        return Found(subgraph, share, tried)
     return None
