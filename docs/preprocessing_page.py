@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from docstrings import cell
 
-from quantlab.preprocessing import ASPECTS, DECODERS, FAMILY_MODES, LAYOUTS, MODES, RESIZERS
+from quantlab.preprocessing import ASPECTS, DECODERS, FAMILY_MODES, LAYOUTS, MODES, RESIZERS, SIGNAL_STEPS
 from quantlab.preprocessing.decoders.browser import CANVAS, CANVAS_CALL
 from quantlab.preprocessing.exporters import EXPORTERS
 
@@ -28,6 +28,10 @@ output pixel from 0, `p(i)` is the input pixel at `i`, and `w(i)` are weights th
 the last bit of the named call, except for `lanczos` of TensorFlow, which is within 0.0002 of a pixel value. The \
 resizers of TensorFlow.js repeat its cpu backend; other backends compute in float32. The `opencv` resizer was compared \
 with OpenCV 5.0, `pillow` with Pillow 13.0."""
+
+_SIGNALS = """\
+These functions of `quantlab.preprocessing` take a signal to a spectrogram in NumPy. They are for loaders of your own; \
+`[preprocessing]` has no keys for signals, and nothing is exported."""
 
 _VALUES = "A mode gives scale, offset and colour order. `p` is a pixel value from 0 to 255, red first unless stated."
 
@@ -62,6 +66,9 @@ def preprocessing_page() -> str:
             _ROUNDED,
             "## Layout",
             f"{' or '.join(map(_code, LAYOUTS))}: (height, width, channels) or (channels, height, width).",
+            "## Signals",
+            _SIGNALS,
+            _table(("step", "formula", "equals"), [(_code(n), *texts) for n, texts in SIGNAL_STEPS.items()]),
             "## Exports",
             "`quantlab preprocessing export --to NAME` writes the code of a pipeline, with test vectors.",
             _table(("name", "what", "its test"), [(_code(n), e.title, _code(e.test)) for n, e in EXPORTERS.items()]),

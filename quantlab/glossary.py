@@ -141,6 +141,8 @@ GLOSSARY: Mapping[str, str] = {
     "position": "A pixel of a label map or a step of a sequence, where the output has a class. "
     "The image or sequence remains the sample.",
     "position accuracy": "Percentage of the pixels or steps that are right, of those whose label is scored.",
+    "preprocessing pipeline": "The steps that turn a file into an input of the model: decode, crop, resize, multiply "
+    "and add, order the dimensions. 'quantlab preprocessing show' prints them.",
     "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",
     "quantization": "The step from the float32 baseline to the quantized variant, in Python.",
     "range": "Smallest and largest finite value of an output, in the model or in the variant.",

@@ -12,6 +12,7 @@ import pytest
 from command_line import quantlab_in_process
 from tfjs_pages import INSTALLED, open_browser, opened
 
+from quantlab.errors import UsageError
 from quantlab.preprocessing import RESIZERS, pipeline_for
 from quantlab.preprocessing.exporters import EXPORTERS, write_export
 from quantlab.runtimes.node import find_node
@@ -137,6 +138,16 @@ def test_every_resizer_is_written_for_python():
         np.testing.assert_array_equal(
             space["RESIZER"].resize(image, (4, 5), pipeline.resize), resizer.resize(image, (4, 5), pipeline.resize)
         )
+
+
+def test_a_data_type_that_javascript_lacks_is_refused(tmp_path):
+    with pytest.raises(UsageError) as refusal:
+        write_export(EXPORTERS["js"], replace(PIPELINES["stretch-tf"], dtype="float16"), tmp_path / "out")
+    assert str(refusal.value) == (
+        "a pipeline of float16 cannot be exported, because not every language has this data type; the ones that all "
+        "have are float32, float64, uint8, int8, int32"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 # The command

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from quantlab.preprocessing import (
     MODES,
     central_box,
     described,
+    log_mel,
+    mel_weights,
     pipeline_for,
     placement,
+    resampled,
+    spectrogram,
     suggested_mode,
     tensor_of,
 )
-from quantlab.types import Preprocessing, TensorSpec
+from quantlab.types import MelSpectrogram, Preprocessing, TensorSpec
 
 COLOURS = TensorSpec("image", (None, 24, 32, 3), "float32")
 GREY = TensorSpec("image", (None, 28, 28), "float32")
@@ -224,9 +229,17 @@ for name in json.loads(sys.argv[2]):
 for place, (height, width, share) in enumerate(json.loads(sys.argv[3])):
     rows = tf.image.central_crop(np.arange(height * width).reshape(height, width, 1), share)
     np.save(f"{sys.argv[1]}/crop-{place}.npy", rows)
+signal = np.load(sys.argv[1] + "/signal.npy")
+magnitudes = tf.abs(tf.signal.stft(signal, frame_length=640, frame_step=320, fft_length=1024))
+weights = tf.signal.linear_to_mel_weight_matrix(40, 513, 16000, 20.0, 4000.0)
+np.save(sys.argv[1] + "/magnitudes.npy", magnitudes)
+np.save(sys.argv[1] + "/weights.npy", weights)
+np.save(sys.argv[1] + "/log-mel.npy", tf.math.log(magnitudes @ weights + 1e-6))
 padded = tf.image.resize_with_pad(np.full((61, 40, 3), 9, np.uint8), 24, 32)
 np.save(sys.argv[1] + "/pad.npy", padded)
 """
+SIGNAL = np.sin(np.arange(5000) ** 1.4 / 50).astype(np.float32)
+SPECTROGRAM = MelSpectrogram(16000, 640, 320, 1024, 40, 20.0, 4000.0)
 CROPS = [(101, 64, 0.875), (64, 101, 0.5), (37, 41, 0.333), (224, 224, 0.9)]
 
 
@@ -234,6 +247,7 @@ CROPS = [(101, 64, 0.875), (64, 101, 0.5), (37, 41, 0.333), (224, 224, 0.9)]
 def by_libraries(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keras")
     np.save(folder / "image.npy", RANDOM)
+    np.save(folder / "signal.npy", SIGNAL)
     words = [sys.executable, "-c", _LIBRARIES, str(folder), json.dumps([*FAMILY_MODES]), json.dumps(CROPS)]
     subprocess.run(words, check=True, capture_output=True)
     return folder
@@ -266,6 +280,42 @@ def test_every_mode_scales_as_its_formula():
     assert values["tf"] == [1, 1, 1]
     assert values["torch"] == pytest.approx([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
     assert values["caffe"] == pytest.approx([255 - 103.939, 255 - 116.779, 255 - 123.68])
+
+
+# Signals
+
+
+@pytest.mark.starts_children
+def test_spectrograms_are_those_of_tensorflow(by_libraries):
+    magnitudes = spectrogram(SIGNAL, SPECTROGRAM)
+    np.testing.assert_allclose(magnitudes, np.load(by_libraries / "magnitudes.npy"), rtol=0, atol=2e-4)
+    np.testing.assert_allclose(mel_weights(SPECTROGRAM), np.load(by_libraries / "weights.npy"), rtol=0, atol=2e-5)
+    # As bands and not as logarithms: TensorFlow's transform in float32 adds noise, which shows in quiet bands.
+    bands, expected = np.exp(log_mel(SIGNAL, SPECTROGRAM)), np.exp(np.load(by_libraries / "log-mel.npy"))
+    np.testing.assert_allclose(bands, expected, rtol=1e-4, atol=1e-3)
+    assert log_mel(SIGNAL, SPECTROGRAM).shape == (14, 40)
+
+
+def test_a_resampled_tone_keeps_its_frequency():
+    tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    slower = resampled(tone, 44100, 16000)
+    assert (slower.shape, slower.dtype) == ((16000,), np.float32)
+    assert np.abs(np.fft.rfft(slower)).argmax() == 440
+    np.testing.assert_array_equal(resampled(slower, 16000, 16000), slower)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"fft_length": 512}, "a frame of 640 samples does not fit into a transform of 512", id="a frame"),
+        pytest.param(
+            {"upper_hz": 9000.0}, "bands from 20 to 9000 Hz do not lie between 0 and 8000 Hz", id="above half the rate"
+        ),
+    ],
+)
+def test_parameters_without_meaning(changes, message):
+    with pytest.raises(ValueError, match=message):
+        log_mel(SIGNAL, replace(SPECTROGRAM, **changes))
 
 
 # Suggestions

@@ -150,7 +150,7 @@ _PREPROCESSING = """\
 # colour = "rgb"  # or bgr, grey
 # scale = 0.00392156862745098  # factor for pixel values from 0 to 255
 # offset = 0.0  # added after scaling
-{mode}# decoder = "pillow"  # or opencv
+{mode}# decoder = "pillow"  # or tf, opencv
 # classes = ["cat", "dog"]  # names of the folders in the order of the outputs; default: sorted
 
 """

@@ -220,7 +220,7 @@ class ImageOptions:
         ),
     ] = None
     decoder: Annotated[
-        str | None, typer.Option(help="Images: library that decodes the files: pillow or opencv. [default: pillow]")
+        str | None, typer.Option(help="Images: library that decodes the files: pillow, tf or opencv. [default: pillow]")
     ] = None
     resizer: Annotated[
         str | None,

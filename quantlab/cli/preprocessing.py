@@ -48,7 +48,7 @@ def preprocessing(
     opening: ModelGroup,
     json: AsJson = False,
 ) -> int:
-    """Show the declared preprocessing, or write its code for an application.
+    """Show the declared preprocessing, or write its code.
 
     The code comes with test vectors: images, and the tensors that quantlab makes of them. The pipeline is that of the
     options and of [preprocessing] in quantlab.toml.

@@ -20,7 +20,7 @@ def recommend(
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
 ) -> int:
-    """Recommend a setting to ship, and say why and how to make it.
+    """Recommend a setting to ship, say why and how to make it.
 
     The recommendation is the smallest setting that fits the budget in every runtime that counts. Among settings whose
     sizes differ by less than 5 %, it is the one with the lowest upper bound of the loss. The command runs nothing.

@@ -17,6 +17,7 @@ from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, pla
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.preprocessing.resolve import COLOURS, LAYOUTS, METHODS, declared_values, pipeline_for
+from quantlab.preprocessing.signals import SIGNAL_STEPS, log_mel, mel_weights, resampled, spectrogram
 from quantlab.preprocessing.suggest import Suggestion, suggested_mode
 from quantlab.preprocessing.words import described, steps_of
 
@@ -29,6 +30,7 @@ __all__ = [
     "METHODS",
     "MODES",
     "RESIZERS",
+    "SIGNAL_STEPS",
     "Decoder",
     "Mode",
     "Placement",
@@ -42,13 +44,17 @@ __all__ = [
     "described",
     "fitted",
     "in_colours",
+    "log_mel",
+    "mel_weights",
     "mode_of",
     "opened_decoder",
     "pipeline_for",
     "placed",
     "placement",
     "refuse_absent_decoder",
+    "resampled",
     "sample_of",
+    "spectrogram",
     "steps_of",
     "suggested_mode",
     "tensor_of",

@@ -112,7 +112,7 @@ def fitted(pipeline: Pipeline, pixels: Pixels) -> Array:
     place = placement(pipeline, height, width)
     resized: Array = pixels
     if (height, width) != place.resized:
-        resized = RESIZERS[pipeline.resizer].resize(pixels, place.resized, pipeline.resize)
+        resized = RESIZERS[pipeline.resizer].fastest(pixels, place.resized, pipeline.resize)
     return placed(pipeline, resized, place)
 
 

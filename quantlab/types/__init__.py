@@ -42,7 +42,7 @@ from quantlab.types.pipelines import (
     StepName,
     SwappedStep,
 )
-from quantlab.types.preprocessing import Pipeline, Preprocessing
+from quantlab.types.preprocessing import MelSpectrogram, Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -149,6 +149,7 @@ __all__ = [
     "Machine",
     "Margin",
     "MeasuredError",
+    "MelSpectrogram",
     "Miss",
     "ModelDescription",
     "NonFinite",

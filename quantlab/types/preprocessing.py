@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-__all__ = ["Pipeline", "Preprocessing"]
+__all__ = ["MelSpectrogram", "Pipeline", "Preprocessing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +100,25 @@ class Pipeline:
     def sha256(self) -> str:
         """SHA-256 of all fields; two pipelines with equal hashes are equal."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class MelSpectrogram:
+    """How a signal becomes an image of frames and mel bands, with the parameters of `tf.signal`."""
+
+    sample_rate: int
+    """Samples per second of the signal."""
+    frame_length: int
+    """Samples of a frame, which a periodic Hann window weighs."""
+    frame_step: int
+    """Samples from one frame to the next; the rest behind the last whole frame is dropped."""
+    fft_length: int
+    """Samples of the Fourier transform, at least `frame_length`; zeros are added behind a frame."""
+    mel_bands: int
+    """Number of mel bands."""
+    lower_hz: float
+    """Lower end of the first band, at least 0."""
+    upper_hz: float
+    """Upper end of the last band, at most half of the sample rate."""
+    log_offset: float = 1e-6
+    """Added before the natural logarithm."""

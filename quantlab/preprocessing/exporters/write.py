@@ -12,6 +12,10 @@ from quantlab.types import Pipeline
 __all__ = ["Exported", "write_export"]
 
 
+DTYPES = ("float32", "float64", "uint8", "int8", "int32")
+"""Data types that samples can have in JavaScript."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """What was written."""
@@ -30,8 +34,13 @@ def write_export(exporter: Exporter, pipeline: Pipeline, folder: Path) -> Export
         folder: A new or empty folder.
 
     Raises:
-        UsageError: If the folder is not empty, or cannot be written.
+        UsageError: If the folder is not empty, or cannot be written, or the data type does not exist everywhere.
     """
+    if pipeline.dtype not in DTYPES:
+        raise UsageError(
+            f"a pipeline of {pipeline.dtype} cannot be exported, because not every language has this data type; the "
+            f"ones that all have are {', '.join(DTYPES)}"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

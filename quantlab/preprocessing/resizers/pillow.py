@@ -6,7 +6,7 @@ columns where that is faster, and earlier versions do not: pixels of tall pictur
 
 import numpy as np
 
-from quantlab.preprocessing.contract import Array, ResizeMethod, Resizer
+from quantlab.preprocessing.contract import Array, Resize, ResizeMethod, Resizer
 from quantlab.preprocessing.resampling import (
     Kernel,
     Places,
@@ -46,6 +46,34 @@ def resize_pillow(image: Array, size: tuple[int, int], method: str) -> Array:
 def resize_pillow_12(image: Array, size: tuple[int, int], method: str) -> Array:
     """Resize as `resize_pillow`, but always columns first."""
     return resize_axes(image, size, method, axes=(1, 0))
+
+
+def native_13() -> Resize | None:
+    """Pillow's own function, if Pillow 13 or later is installed."""
+    return resize_natively if _major() >= 13 else None
+
+
+def native_12() -> Resize | None:
+    """Pillow's own function, if an earlier version is installed."""
+    return resize_natively if 0 < _major() < 13 else None
+
+
+def _major() -> int:
+    """The first number of the installed version; 0 if Pillow is not installed."""
+    try:
+        from PIL import __version__
+    except ImportError:
+        return 0
+    return int(__version__.partition(".")[0])
+
+
+def resize_natively(image: Array, size: tuple[int, int], method: str) -> Array:
+    """Resize uint8 (height, width, channels) with the installed Pillow."""
+    from PIL import Image
+
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else np.ascontiguousarray(image))
+    resized = picture.resize((size[1], size[0]), Image.Resampling[_METHODS[method][1]])
+    return np.asarray(resized).reshape(*size, image.shape[2])
 
 
 def resize_axes(image: Array, size: tuple[int, int], method: str, *, axes: tuple[int, int]) -> Array:
@@ -107,9 +135,11 @@ def _methods(call: str, order: str = _ORDER) -> dict[str, ResizeMethod]:
     }
 
 
-PILLOW = Resizer(resize_pillow, _methods("Image.resize(size, Resampling.{}) of Pillow 13"))
+PILLOW = Resizer(resize_pillow, _methods("Image.resize(size, Resampling.{}) of Pillow 13"), native_13)
 
-PILLOW_12 = Resizer(resize_pillow_12, _methods("Image.resize(size, Resampling.{}) of Pillow up to 12", "columns first"))
+PILLOW_12 = Resizer(
+    resize_pillow_12, _methods("Image.resize(size, Resampling.{}) of Pillow up to 12", "columns first"), native_12
+)
 
 TORCHVISION = Resizer(
     resize_pillow,
@@ -118,5 +148,6 @@ TORCHVISION = Resizer(
         for name, method in _methods("torchvision's Resize(size, InterpolationMode.{}) of a PIL image").items()
         if name != "area"
     },
+    native_13,
 )
 """torchvision resizes PIL images with Pillow; its own kernels are for tensors."""
