@@ -14,7 +14,13 @@ from hypothesis.extra.numpy import arrays
 from study_fixtures import a_study
 
 from quantlab.statistics import InputSums, LayerError, OutsideSums, extreme_samples
-from quantlab.study.calibration_check import check_calibration, told_of_calibration, with_recorded
+from quantlab.study.calibration_check import (
+    check_calibration,
+    stretching_samples,
+    told_of_calibration,
+    told_of_recorded,
+    with_recorded,
+)
 from quantlab.types import Codes, InputRange, Port, SampleSet, TensorSpec
 
 RANDOM = np.random.default_rng(0)
@@ -82,6 +88,13 @@ def test_what_is_told_before_the_conversion(calibration, scored, sentences, tmp_
     assert told(tmp_path, calibration, scored) == sentences
 
 
+def test_samples_that_stretch_a_range_are_named_without_scored_ones(tmp_path):
+    assert stretching_samples(sample_set(tmp_path / "a", PIXELS)) == []
+    assert stretching_samples(sample_set(tmp_path / "b", with_outlier(PIXELS, 3, 5000.0), "scaled.npz")) == [
+        ONE_EXTREME
+    ]
+
+
 def test_every_input_and_channel_has_a_range(tmp_path):
     scored = np.stack([PIXELS[..., 0], PIXELS[..., 0] * 2], axis=-1)
     check = check_calibration(sample_set(tmp_path / "c", scored / 2), sample_set(tmp_path / "d", scored))
@@ -102,9 +115,29 @@ def test_the_range_of_an_artifact_is_that_of_its_codes(tmp_path):
     check = check_calibration(sample_set(tmp_path / "c", PIXELS), scored)
     port = Port("image", "x", 0, (None, 4, 4, 3), "int8", Codes(scale=0.5, zero_point=-128, lowest=-128, highest=127))
     variant = dataclasses.replace(a_study(tmp_path).trials[0].variant, name="mine", inputs=(port,))
-    added = with_recorded(check, [variant], scored).ranges[-1]
+    recorded = with_recorded(check, [variant], scored)
+    added = recorded.ranges[-1]
     outside = float(np.mean(PIXELS > 127.75))
     assert added == InputRange("image", "mine", None, 0.0, 127.5, None, None, covered=0.5, outside=outside)
+    assert told_of_recorded(recorded) == []
+
+
+def test_a_file_of_another_range_is_named_without_calibration_samples(tmp_path):
+    scored = sample_set(tmp_path / "d", PIXELS)
+    port = Port(
+        "image", "x", 0, (None, 4, 4, 3), "int8", Codes(scale=1 / 255, zero_point=-128, lowest=-128, highest=127)
+    )
+    variant = dataclasses.replace(a_study(tmp_path).trials[0].variant, name="mine", inputs=(port,))
+    recorded = with_recorded(None, [variant], scored)
+    assert [row.of for row in recorded.ranges] == ["scored", "mine"]
+    said = (
+        "the input 'image' of mine takes codes for 0…1, and the scored samples are 0…255: 99 % of their values are "
+        "clipped; feed samples that are preprocessed as those that the file was calibrated on"
+    )
+    assert told_of_recorded(recorded) == [said]
+    floats = dataclasses.replace(variant, inputs=(dataclasses.replace(port, codes=None),))
+    assert with_recorded(None, [floats], scored) is None
+    assert told_of_recorded(None) == []
 
 
 BATCHES = arrays(np.float32, (9, 2, 3), elements=st.floats(-1e6, 1e6, width=32))

@@ -237,3 +237,10 @@ def test_a_softmax_of_a_softmax_is_told_and_named_as_no_cause(tmp_path):
     done = quantlab_in_process("diagnose", model, "--data", "samples.npz", cwd=tmp_path)
     assert done.stdout.startswith("No other convention makes more of the samples right beyond chance: ")
     assert "! every row of the output 'y' is the softmax of probabilities, so softmax was applied twice" in done.stdout
+
+
+def test_whole_numbers_that_one_column_predicts_are_targets(tmp_path):
+    model, x, y = made(tmp_path, CLEAN["a regression"])
+    np.savez(tmp_path / "samples.npz", x=x / 255, y=(10 * y).round().astype(int))
+    diagnosis = diagnose(model, data=str(tmp_path / "samples.npz"))
+    assert (diagnosis.metric, diagnosis.tried[0].name) == ("r2", "x · 255")

@@ -17,7 +17,18 @@ from verdict_fixtures import answers, flipped, write_study
 import quantlab
 from quantlab.errors import StudyError, UsageError
 from quantlab.store import Store
-from quantlab.types import Budget, Candidate, Costs, Duplicates, Machine, OutputComparison, TunedFormat, Tuning
+from quantlab.types import (
+    Budget,
+    CalibrationCheck,
+    Candidate,
+    Costs,
+    Duplicates,
+    InputRange,
+    Machine,
+    OutputComparison,
+    TunedFormat,
+    Tuning,
+)
 from quantlab.types.notebooks import InNotebooks
 from quantlab_reports import VIEWS
 from quantlab_reports.model import Column, table_of
@@ -44,6 +55,7 @@ def folder(tmp_path):
     store.write_outputs(OutputComparison(()))
     store.write(path / "costs.json", Costs((), Machine("a processor", 2, "Linux")))
     store.write_duplicates(Duplicates(N, 0, 0))
+    store.write_calibration(CalibrationCheck((InputRange("x", "scored", None, 0.0, 1.0, 0.5, N),)))
     candidate = Candidate("tfjs-uint8", 120, 20, 1e-5, 0, 0.0, 0.1, keeps=True, fits=True, official=True)
     store.write_tuning(Tuning("x.npz", 0, {"tfjs": TunedFormat((candidate,), "tfjs-uint8", setting="tfjs-uint8")}))
     return path

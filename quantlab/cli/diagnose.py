@@ -71,7 +71,7 @@ def diagnose(
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
 ) -> int:
-    """Find out why the float model answers wrongly: whether samples and labels follow another convention.
+    """Find out why the float model answers wrongly.
 
     From labels and the float model alone, the command tries other scales, colour orders, layouts and orders of classes,
     and names one only if its gain is beyond chance. With --app, it says which convention reproduces the outputs of an

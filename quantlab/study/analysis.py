@@ -20,7 +20,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
-from quantlab.study.calibration_check import check_calibration, told_of_calibration, with_recorded
+from quantlab.study.calibration_check import check_calibration, told_of_calibration, told_of_recorded, with_recorded
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
 from quantlab.study.inside.comparison import load_loops
@@ -134,9 +134,9 @@ class Analysis:
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
-            context.store.write_calibration(
-                None if check is None else with_recorded(check, _variants(study), parts.scored)
-            )
+            check = with_recorded(check, _variants(study), parts.scored)
+            study = replace(study, warnings=(*study.warnings, *told_of_recorded(check)))
+            context.store.write_calibration(check)
             if parts.duplicates is not None:
                 context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table

@@ -13,7 +13,14 @@ from quantlab.samples import named
 from quantlab.statistics import InputSums, OutsideSums, blocks, extreme_samples, overlap
 from quantlab.types import CalibrationCheck, CalibrationOutliers, InputRange, SampleSet, Variant
 
-__all__ = ["CALIBRATED", "check_calibration", "told_of_calibration", "with_recorded"]
+__all__ = [
+    "CALIBRATED",
+    "check_calibration",
+    "stretching_samples",
+    "told_of_calibration",
+    "told_of_recorded",
+    "with_recorded",
+]
 
 CALIBRATED, SCORED = "calibration", "scored"
 """Names of the two sets of samples in `InputRange.of`."""
@@ -60,8 +67,28 @@ def check_calibration(calibration: SampleSet, scored: SampleSet) -> CalibrationC
     return CalibrationCheck(tuple(ranges), tuple(outliers))
 
 
-def with_recorded(check: CalibrationCheck, variants: Sequence[Variant], scored: SampleSet) -> CalibrationCheck:
-    """Add the ranges that the codes of each variant's inputs can hold."""
+def stretching_samples(calibration: SampleSet) -> list[str]:
+    """Sentences about calibration samples that stretch a range, if nothing is scored."""
+    return [*map(_stretched, check_calibration(calibration, calibration).outliers)]
+
+
+def with_recorded(
+    check: CalibrationCheck | None, variants: Sequence[Variant], scored: SampleSet
+) -> CalibrationCheck | None:
+    """Add the ranges that the codes of each variant's inputs can hold.
+
+    Args:
+        check: The ranges of the samples; None if no setting was calibrated. Then the calibration is not known, as that
+            of a file of the user.
+        variants: Each variant of the study once.
+        scored: The scored samples.
+
+    Returns:
+        None if no setting was calibrated, and no variant takes codes.
+    """
+    if not any(port.codes is not None for variant in variants for port in variant.inputs):
+        return check
+    check = CalibrationCheck(_of_scored(scored)) if check is None else check
     known = {row.input: row for row in check.ranges if row.of == SCORED and row.channel is None}
     added = []
     for variant in variants:
@@ -82,6 +109,29 @@ def with_recorded(check: CalibrationCheck, variants: Sequence[Variant], scored: 
     return replace(check, ranges=(*check.ranges, *added))
 
 
+def told_of_recorded(check: CalibrationCheck | None) -> list[str]:
+    """Sentences about variants whose inputs take codes for another range than that of the scored samples.
+
+    Not about inputs whose calibration samples have another range, too, of which `told_of_calibration` tells.
+    """
+    if check is None:
+        return []
+    whole = [row for row in check.ranges if row.channel is None]
+    known = {row.input: row for row in whole if row.of == SCORED}
+    told = {row.input for row in whole if row.of == CALIBRATED and _clips(row)}
+    return [
+        f"the input '{row.input}' of {row.of} takes codes for {_range(row)}, and the scored samples are "
+        f"{_range(known[row.input])}: {_percent(row.outside or 0.0)} of their values are clipped; feed samples that "
+        f"are preprocessed as those that the file was calibrated on"
+        for row in whole
+        if row.of not in {CALIBRATED, SCORED} and row.input not in told and _clips(row)
+    ]
+
+
+def _clips(row: InputRange) -> bool:
+    return (row.covered or 0.0) < _LEAST_COVERED and (row.outside or 0.0) >= _MOST_OUTSIDE
+
+
 def told_of_calibration(check: CalibrationCheck) -> list[str]:
     """Sentences about calibration samples that do not suit the scored ones; none if they do."""
     scored = {row.input: row for row in check.ranges if row.of == SCORED and row.channel is None}
@@ -96,6 +146,17 @@ def told_of_calibration(check: CalibrationCheck) -> list[str]:
 def _values(samples: SampleSet, name: str) -> Array:
     values: Array = mapped(samples.input_file(name))
     return values if len(values) <= _MOST_SAMPLES else values[:: -(-len(values) // _MOST_SAMPLES)]
+
+
+def _of_scored(scored: SampleSet) -> tuple[InputRange, ...]:
+    """The range of each input in the scored samples alone."""
+    rows = []
+    for spec in scored.inputs:
+        values = _values(scored, spec.name)
+        if values.size and values.dtype.kind in "iuf":
+            sums = sum((InputSums.of(values[part]) for part in blocks(values)), InputSums())
+            rows.append(InputRange(spec.name, SCORED, None, sums.minimum, sums.maximum, sums.mean, sums.n))
+    return tuple(rows)
 
 
 def _ranges(name: str, calibration: InputSums, scored: InputSums, values: Array) -> Iterator[InputRange]:
@@ -162,7 +223,7 @@ def _told(calibration: InputRange, scored: InputRange, *, stretched: bool) -> It
         f"the scored samples"
     )
     covered, outside = calibration.covered or 0.0, calibration.outside or 0.0
-    if covered < _LEAST_COVERED and outside >= _MOST_OUTSIDE:
+    if _clips(calibration):
         yield (
             f"the calibration covers {_percent(covered)} of the range of the data: {both}, of which "
             f"{_percent(outside)} of the values lie outside and are clipped by static quantization; preprocess both "

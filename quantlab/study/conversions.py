@@ -14,6 +14,7 @@ from quantlab.names import counted_candidates
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store, key_of
+from quantlab.study.calibration_check import stretching_samples
 from quantlab.study.chosen_settings import settings_for
 from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
@@ -353,6 +354,8 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
     for sentence in unusual_precision(model.description):
         context.progress.warn(sentence)
     calibration = calibration_alone(context, model) if context.options.calibration else None
+    for sentence in [] if calibration is None else stretching_samples(calibration):
+        context.progress.warn(sentence)
     by_format: dict[str, list[Setting]] = {}
     for setting in settings:
         by_format.setdefault(setting.format, []).append(setting)

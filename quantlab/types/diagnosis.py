@@ -23,7 +23,7 @@ class TriedConvention:
     change: str
     """What to do then, as an imperative."""
     n: int
-    """Number of samples behind the figures: fewer than of the others if the first of them showed no gain."""
+    """Number of samples behind the figures: fewer than of the others if the first of them were worse or unchanged."""
     score: float
     """Top-1 in percent, or R² of a regression; −∞ if a prediction is not finite."""
     interval: Interval | None

@@ -70,7 +70,7 @@ def tried_table(diagnosis: Diagnosis) -> Table:
     )
     below = [where]
     if any(row.n < diagnosis.n for row in shown):
-        below.append("a convention without a gain on the first samples is not run on the others")
+        below.append("a convention that is worse on the first samples, or changes nothing, is not run on the others")
     if more > 0:
         below.append(f"{more} with lower scores are not shown; --json has all")
     keys = tuple(field.name for field in fields(TriedConvention))

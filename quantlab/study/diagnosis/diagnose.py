@@ -192,9 +192,17 @@ def _truth(samples: SampleSet, output: TensorSpec, as_is: Array, order: Array) -
         return None
     labels = np.asarray(labels)[order]
     width = int(np.prod(as_is.shape[1:], dtype=np.int64))
-    if labels.dtype.kind in "iu" and labels.ndim == 1 and (as_is.ndim == 2 or width == 1) and width > 0:
+    classes = labels.dtype.kind in "iu" and labels.ndim == 1 and (as_is.ndim == 2 or width == 1) and width > 0
+    if classes and width == 1 and not _binary(labels):
+        labels, classes = labels.astype(np.float64), False
+    if classes:
         probabilities = as_is.ndim == 2 and looks_like_probabilities(as_is)
         return ClassTruth(labels.astype(np.int64), probabilities)
     if labels.dtype.kind == "f" and int(np.prod(labels.shape[1:], dtype=np.int64)) == width:
         return TargetTruth(labels.astype(np.float64).reshape(as_is.shape))
     return None
+
+
+def _binary(labels: Array) -> bool:
+    """Whether integers can be two classes, perhaps counted from 1; others are numbers that a single column predicts."""
+    return bool(labels.size) and int(labels.max()) - int(labels.min()) <= 1 and -1 <= int(labels.min()) <= 1

@@ -18,8 +18,11 @@ LARGEST_P = 0.01
 convention by chance."""
 
 SCREENED = 100
-"""Samples on which each convention is tried first. One that shows no gain on them goes no further: that saves most of
-the time, and can only hide a convention, not name one."""
+"""Samples on which each convention is tried first. One that is worse on them, or changes nothing, goes no further: that
+saves most of the time, and can only hide a convention, not name one."""
+
+_WORSE_P = 0.1
+"""Largest p-value of the sign test by which a convention counts as worse on the first samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def try_conventions(
         advance: Called with 1 after each of them.
 
     Returns:
-        All conventions, that with the highest score on all samples first, then those that showed no gain on the first.
+        All conventions, that with the highest score on all samples first, then those that went no further.
     """
     before = truth.losses(as_is, slice(None))
     tried = list(_of_labels(truth, as_is))
@@ -89,18 +92,19 @@ def try_conventions(
 
 
 def _losses(feeding: Feeding, truth: Truth, before: Losses, one: FedConvention) -> Losses:
-    """The losses of all samples by a convention, or of the first if they show no gain."""
+    """The losses of all samples by a convention, or of the first if it does not go on."""
     first, rest = slice(0, min(SCREENED, len(before))), slice(SCREENED, len(before))
     of = (one.input, one.convention)
     losses = truth.losses(feeding.outputs(of, first), first)
-    if rest.start >= len(before) or not _gains(before[first], losses):
+    if rest.start >= len(before) or not _may_gain(before[first], losses):
         return losses
     return np.concatenate([losses, truth.losses(feeding.outputs(of, rest), rest)])
 
 
-def _gains(before: Losses, after: Losses) -> bool:
+def _may_gain(before: Losses, after: Losses) -> bool:
+    """Whether a convention changes anything on the first samples, and is not shown to be worse."""
     better, worse = _changes(before, after)
-    return better > worse
+    return better + worse > 0 and float(mcnemar_of_loss(np.asarray(worse), np.asarray(better))) > _WORSE_P
 
 
 def _changes(before: Losses, after: Losses) -> tuple[int, int]:
