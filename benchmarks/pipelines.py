@@ -1,6 +1,6 @@
 """Writes the photos on which `docs/guides/diagnosing.md` compares pipelines: `python benchmarks/pipelines.py FOLDER`.
 
-They come with scikit-image. PNG files are saved as JPEG with quality 92, JPEG files are copied.
+They come with scikit-image, which must be installed. PNG files are saved as JPEG with quality 92.
 Then run:
 
     quantlab diagnose flowers.h5 --data FOLDER --preprocessing-mode tf --pipelines all

@@ -353,6 +353,12 @@ def test_a_pipeline_needs_photos(tmp_path):
     )
 
 
+def test_the_guide_has_every_pipeline():
+    guide = Path(__file__).parents[1] / "docs" / "guides" / "diagnosing.md"
+    text = guide.read_text(encoding="utf-8").partition("## Photos as apps read them")[2]
+    assert [name for name in PIPELINES if f"`{name}`" not in text] == []
+
+
 def test_the_modes_are_modifiers():
     for mode in MODES:
         (one,) = chosen_pipelines([f"canvas:{mode}"], PIPELINES)

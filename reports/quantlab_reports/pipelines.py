@@ -7,7 +7,7 @@ from typing import Any
 
 from quantlab.names import counted, joined, shortened
 from quantlab.types import ComparedPipeline, DecodedKind, PhotoFailure, PipelineComparison, SwappedStep
-from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["kind_table", "pipeline_table", "pipelines_document", "pipelines_text"]
@@ -76,7 +76,7 @@ def pipeline_table(comparison: PipelineComparison) -> Table:
         f"'{comparison.output}' of the float model in python"
     )
     if comparison.score is not None:
-        where += f", {comparison.score:.1f} % right with the declared preprocessing"
+        where += f", {fixed(comparison.score, 1)} % right with the declared preprocessing"
     below = [where, f"declared: {comparison.declared}", _READ]
     keys = tuple(field.name for field in fields(ComparedPipeline))
     rows = comparison.pipelines
@@ -119,7 +119,7 @@ def _loss(row: ComparedPipeline) -> str:
     if row.loss_points is None or row.interval is None:
         return EMPTY
     ends = (row.loss_points, row.interval.lower, row.interval.upper)
-    return "{} [{}, {}]".format(*(f"{value:.2f}".replace("-", "−") for value in ends))
+    return "{} [{}, {}]".format(*(fixed(value, 2) for value in ends))
 
 
 def _step(row: ComparedPipeline) -> str:
