@@ -16,7 +16,7 @@ from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
-    from quantlab.types import Budget
+    from quantlab.gate import Judged
     from quantlab_reports.subject import Subject
 
 __all__ = ["Thumbnails", "page_of", "refuse_other_page", "report", "subject_of"]
@@ -48,13 +48,16 @@ def report(
     return OK
 
 
-def page_of(folder: Path, budget: "Budget | None", *, pictures: bool) -> str:
-    """The report of a study, judged if there is a budget."""
+def page_of(folder: Path, judged: "Judged", *, pictures: bool) -> str:
+    """The report of a study that was judged, with the outcome of that verdict."""
+    from quantlab.gate import recommendation_of
     from quantlab.store import Store
     from quantlab_reports.page import report_page
     from quantlab_reports.subject import Subject
 
-    return report_page(replace(Subject.of(Store(folder), budget), pictures=pictures))
+    store = Store(folder)
+    chosen = recommendation_of(store, judged)
+    return report_page(replace(Subject.of(store, judged.verdict.budget, recommendation=chosen), pictures=pictures))
 
 
 def refuse_other_page(html: Path) -> None:

@@ -83,9 +83,9 @@ class Changes:
 
 
 def shown_trial(subject: Subject) -> Trial | None:
-    """The trial whose changes a report shows: of the recommended setting, or else that in which most changed."""
+    """The trial whose changes a report shows: of the setting that it is about, or else that in which most changed."""
     trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
-    own = [trial for trial in subject.study.trials if trial.setting == subject.recommended and trial.failure is None]
+    own = [trial for trial in subject.study.trials if trial.setting == subject.shown and trial.failure is None]
     if own:
         return own[-1]
 

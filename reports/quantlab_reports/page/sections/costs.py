@@ -42,7 +42,7 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
     timed = [row for row in rows if row.steady_median_ms is not None]
     if not timed:
         return "No trial could be timed; the reasons are in the table."
-    own = [row for row in timed if row.setting == subject.recommended] or timed
+    own = [row for row in timed if row.setting == subject.shown] or timed
     row = min(
         [row for row in own if row.runtime in subject.judged_runtimes] or own,
         key=lambda one: one.steady_median_ms or 0.0,
