@@ -551,3 +551,34 @@ def test_a_chart_with_the_allowed_loss(study, tmp_path):
     done = quantlab_in_process("plot", "pareto", folder, "--out", "a.svg", *budget, cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "Size against loss written to 'a.svg'\n")
     assert "allowed: 1 points" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("command", ["report", "plot"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--metric", "nonsense"], "--metric has no effect, because", id="metric"),
+        pytest.param(["--metric", "wer"], "--metric has no effect, because", id="another metric"),
+        pytest.param(["--confidence", "7"], "--confidence has no effect, because", id="confidence"),
+        pytest.param(
+            ["--runtimes", "bogus", "--planned-n", "5"],
+            "--runtimes and --planned-n have no effect, because nothing is judged without a limit; add a limit, for "
+            "example --max-accuracy-loss 0.5pt, or leave them out",
+            id="two",
+        ),
+        pytest.param(["--target", "moon"], "there is no target 'moon'; choose from ", id="no such target"),
+    ],
+)
+def test_options_of_a_budget_without_a_limit(command, options, message, study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    chart = ["pareto"] if command == "plot" else []
+    done = quantlab_in_process(command, *chart, folder, *options, "--out", "out.svg", cwd=tmp_path)
+    assert (done.status, message in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "out.svg").exists()
+
+
+def test_without_a_limit_the_target_decides_the_size(study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    assert quantlab_in_process("report", folder, "--target", "node", cwd=tmp_path).status == 0
+    text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
+    assert "The smallest is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text
