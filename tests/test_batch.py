@@ -272,6 +272,19 @@ def test_each_model_is_judged_by_its_own_budget(tmp_path):
     assert "80 % or 90 % interval" in "\n".join(table.below)
 
 
+def test_a_model_of_which_only_float32_fits_breaks_its_budget(tmp_path):
+    place = tmp_path / "clothes.study"
+    lost = {
+        ("tfjs-uint8", "python"): answers(LABELS, flipped(N, range(900))),
+        ("tfjs-float32", "python"): answers(LABELS),
+    }
+    write_study(place, LABELS, answers(LABELS), lost)
+    result = BatchResult("clothes", Path("clothes.keras"), "clothes.npz", place, "kept")
+    (entry,) = batch_entries([result], {"clothes": Budget(max_accuracy_loss="5pt")})
+    assert (entry.row.outcome, entry.row.setting) == ("breaks", "tfjs-float32")
+    assert entry.row.reason.startswith("tfjs-uint8: loses at least ")
+
+
 def test_what_decides_without_labels_is_said(tmp_path):
     place = tmp_path / "photos.study"
     write_study(place, None, answers(LABELS), {("tfjs-uint8", "python"): answers(LABELS, flipped(N, [1, 2]))})
@@ -329,6 +342,11 @@ SMALL = {"size_bytes": 20_000, "float32_bytes": 100_000, "setting": "tfjs-uint8"
             row_of("a", outcome="fits", loss=0.4, loss_upper=0.4619, loss_unit="pt", **SMALL),
             "a: tfjs-uint8 20.0 KB, 20.0 % of float32, loses at most 0.47 pt",
             id="a bound is rounded up",
+        ),
+        pytest.param(
+            row_of("a", outcome="fits", loss=-0.9, loss_upper=-0.4619, loss_unit="pt", **SMALL),
+            "a: tfjs-uint8 20.0 KB, 20.0 % of float32, gains at least 0.46 pt",
+            id="a gain is rounded down",
         ),
         pytest.param(
             row_of("a", outcome="fits", loss=0.004, loss_upper=0.0071234, loss_unit="", **SMALL),

@@ -62,6 +62,48 @@ def test_without_names_the_order_of_the_alphabet_is_found_to_be_wrong(tmp_path):
 
 @pytest.mark.starts_children
 @pytest.mark.usefixtures("colours")
+def test_names_that_are_given_replace_those_of_folders(tmp_path):
+    assert analyze(tmp_path, "--class-names", "bleu,vert,rouge").status == 0
+    assert study_in(tmp_path).samples.classes == ("bleu", "vert", "rouge")
+    assert analyze(tmp_path, "--class-names", "red,green,blue").status == 0
+    study = study_in(tmp_path)
+    assert (study.samples.classes, study.reference.scores.top1) == (("red", "green", "blue"), 100.0)
+    (tmp_path / "class_names.txt").write_text("rosso\nverde\nblu\n")
+    assert analyze(tmp_path).status == 0
+    assert study_in(tmp_path).samples.classes == ("blue", "green", "red")
+
+
+@pytest.mark.usefixtures("colours")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            ["--class-names", "red,green,azure"],
+            "--class-names has 'red' as class 0, and it is class 2 of the samples; name the class folders in the order "
+            "of the outputs with --classes, or correct the names",
+            id="a folder at another place",
+        ),
+        pytest.param(
+            ["--classes", "red,green,blue", "--class-names", "red,blue,green"],
+            "--class-names has 'blue' as class 1, and it is class 2 of the samples; name the class folders in the "
+            "order of the outputs with --classes, or correct the names",
+            id="another order than that of the folders",
+        ),
+        pytest.param(
+            ["--class-names", "rouge,vert"],
+            "--class-names names 2 classes, and the output has 3; write one name for each class, in the order of the "
+            "outputs",
+            id="too few",
+        ),
+    ],
+)
+def test_names_that_contradict_the_folders(options, message, tmp_path):
+    done = analyze(tmp_path, *options)
+    assert (done.status, done.last) == (2, f"quantlab: {message}")
+
+
+@pytest.mark.starts_children
+@pytest.mark.usefixtures("colours")
 def test_arrays_have_the_names_that_are_given(tmp_path):
     random = np.random.default_rng(1)
     labels = random.integers(0, 3, 60)

@@ -35,7 +35,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def study(tmp_path):
     """Writes a study in which settings lose so many of 2,000 answers."""
 
-    def write(lost, *, labels=True, name="digits", **changed):
+    def write(lost, *, labels=True, name="digits", wrong=0, **changed):
         classes = np.arange(N) % 10
         candidates = {
             (setting, runtime): count if isinstance(count, str) else answers(classes, flipped(N, list(range(count))))
@@ -43,7 +43,8 @@ def study(tmp_path):
             for runtime in ("python", "node-wasm")
         }
         folder = tmp_path / f"{name}.study"
-        write_study(folder, classes if labels else None, answers(classes), candidates, **changed)
+        reference = answers(classes, flipped(N, list(range(wrong))))
+        write_study(folder, classes if labels else None, reference, candidates, **changed)
         return folder
 
     return write
@@ -93,6 +94,19 @@ def headline(page):
             id="nothing fits",
         ),
         pytest.param(
+            {"tfjs-uint8": 400, "tfjs-float16": 300, "tfjs-float32": 0},
+            Budget(max_accuracy_loss="1pt"),
+            "No quantized setting fits the budget. ✕ breaks · allowed: 1pt tfjs-float16 comes closest: loses at least "
+            "13.69 pt, allowed 1.00. tfjs-float32, 30.0 KB gzipped, fits and can be shipped: loses at most 0.",
+            id="only float32 fits",
+        ),
+        pytest.param(
+            {"tfjs-uint8": 12, "tfjs-float32": 0},
+            Budget(max_accuracy_loss="0.7pt"),
+            "No quantized setting fits yet: too few samples, ",
+            id="only float32 fits, and too few samples",
+        ),
+        pytest.param(
             {"tfjs-uint8": 12, "tfjs-float16": 12},
             Budget(max_accuracy_loss="0.7pt"),
             "Not decided yet: too few samples,",
@@ -109,6 +123,65 @@ def headline(page):
 )
 def test_the_first_sentences(lost, budget, begins, study):
     assert headline(page_of(study(lost), budget)).startswith(begins)
+
+
+def test_a_bound_below_zero_is_what_is_gained_at_least(study, tmp_path):
+    folder = study({"tfjs-uint8": 0, "tfjs-float16": 4}, wrong=100)
+    gain = "gains at least 4.22 pt of 95 % (95 % confidence, n = 2,000)"
+    page = headline(page_of(folder, Budget(max_accuracy_loss="1pt")))
+    assert page.startswith(f"Ship tfjs-uint8: 10.0 KB gzipped. ● fits · allowed: 1pt It {gain}")
+    done = quantlab_in_process("recommend", folder, "--max-accuracy-loss", "1pt", cwd=tmp_path)
+    assert f"Ship tfjs-uint8: 10.0 KB gzipped, {gain}" in done.stdout
+
+
+def test_sections_are_about_the_setting_that_comes_closest_if_only_float32_fits(study):
+    folder = study({"tfjs-uint8": 400, "tfjs-float16": 300, "tfjs-float32": 0})
+    Store(folder).write(folder / "costs.json", some_costs(folder))
+    rows = [replace(row, setting=name) for name in ("tfjs-uint8", "tfjs-float16") for row in an_inside().layers]
+    Store(folder).write_inside(Inside(tuple(rows), (), (), (), samples=10, drawn="all"))
+    text = " ".join(page_of(folder, Budget(max_accuracy_loss="1pt")).text.split())
+    assert "Of 2,000 samples, tfjs-float16 answers 300 samples differently: 300 became wrong" in text
+    assert "In tfjs-float16, head (and 1 more) adds most" in text
+    assert "A call of tfjs-float16 takes 1.2" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "begins"),
+    [
+        pytest.param(
+            [],
+            0,
+            "Ship tfjs-float16: 20.0 KB gzipped. ● fits",
+            id="one that fits is enough",
+        ),
+        pytest.param(
+            ["--setting", "tfjs-uint8"],
+            1,
+            "Nothing fits the budget. ✕ breaks · allowed: 1pt tfjs-uint8 breaks it: loses at least",
+            id="the named one does not fit",
+        ),
+        pytest.param(
+            ["--setting", "tfjs-*"],
+            1,
+            "Not every named setting fits the budget. ✕ breaks · allowed: 1pt tfjs-uint8 breaks it: loses at least",
+            id="one of those named does not fit",
+        ),
+    ],
+)
+def test_the_page_of_a_gate_has_its_outcome(options, status, begins, study, tmp_path):
+    folder = study({"tfjs-uint8": 400, "tfjs-float16": 0})
+    budget = ("--max-accuracy-loss", "1pt", "--html", "page.html")
+    assert quantlab_in_process("gate", folder, *options, *budget, cwd=tmp_path).status == status
+    assert headline(Page((tmp_path / "page.html").read_text("utf-8"))).startswith(begins)
+
+
+def test_a_comment_about_a_broken_budget_names_float32_as_no_quantized_setting(study, tmp_path):
+    folder = study({"tfjs-uint8": 400, "tfjs-float32": 0})
+    quantlab_in_process("gate", folder, "--max-accuracy-loss", "1pt", "--markdown", "note.md", cwd=tmp_path)
+    text = (tmp_path / "note.md").read_text("utf-8")
+    told = "No quantized setting fits; **tfjs-float32**, 20.0 KB gzipped, fits in every runtime that counts"
+    assert told in text
+    assert "Smallest setting" not in text
 
 
 def test_the_page_refers_to_nothing_else(study):
@@ -484,3 +557,34 @@ def test_a_chart_with_the_allowed_loss(study, tmp_path):
     done = quantlab_in_process("plot", "pareto", folder, "--out", "a.svg", *budget, cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "Size against loss written to 'a.svg'\n")
     assert "allowed: 1 points" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("command", ["report", "plot"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--metric", "nonsense"], "--metric has no effect, because", id="metric"),
+        pytest.param(["--metric", "wer"], "--metric has no effect, because", id="another metric"),
+        pytest.param(["--confidence", "7"], "--confidence has no effect, because", id="confidence"),
+        pytest.param(
+            ["--runtimes", "bogus", "--planned-n", "5"],
+            "--runtimes and --planned-n have no effect, because nothing is judged without a limit; add a limit, for "
+            "example --max-accuracy-loss 0.5pt, or leave them out",
+            id="two",
+        ),
+        pytest.param(["--target", "moon"], "there is no target 'moon'; choose from ", id="no such target"),
+    ],
+)
+def test_options_of_a_budget_without_a_limit(command, options, message, study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    chart = ["pareto"] if command == "plot" else []
+    done = quantlab_in_process(command, *chart, folder, *options, "--out", "out.svg", cwd=tmp_path)
+    assert (done.status, message in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "out.svg").exists()
+
+
+def test_without_a_limit_the_target_decides_the_size(study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    assert quantlab_in_process("report", folder, "--target", "node", cwd=tmp_path).status == 0
+    text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
+    assert "The smallest is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text

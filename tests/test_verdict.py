@@ -11,7 +11,7 @@ from verdict_fixtures import answers, flipped
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate import TARGETS, choose, decide
-from quantlab.gate.figures import at_most, rounded_down
+from quantlab.gate.figures import at_most, bound_of, rounded_down
 from quantlab.statistics import (
     PAIRED_METRICS,
     CandidateSamples,
@@ -21,7 +21,7 @@ from quantlab.statistics import (
     evidence,
     loss_bounds,
 )
-from quantlab.types import Budget, Loss, Margin, Tail, TrialEvidence
+from quantlab.types import Budget, Judgement, Loss, Margin, SettingVerdict, Tail, TrialEvidence
 from quantlab.types.budget import OWN_UNITS
 
 HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
@@ -751,4 +751,7 @@ def test_a_broken_limit_of_the_size_shows(tmp_path, size_bytes, limit, reason):
     ],
 )
 def test_a_gain_is_never_said_to_be_0(upper, words):
-    assert at_most(Loss("top1", "higher", "pt", 600, 90, 91, -1, -2, upper, 0.95, "exact"), 5.0) == words
+    loss = Loss("top1", "higher", "pt", 600, 90, 91, -1, -2, upper, 0.95, "exact")
+    assert at_most(loss, 5.0) == words
+    fits = SettingVerdict("tfjs-uint8", True, 10, (Judgement("tfjs-uint8", "python", "fits", "", 600, loss, 5.0),))
+    assert bound_of(fits) == words.replace("gains", "a gain of")

@@ -81,14 +81,15 @@ def check(
     store = Store(folder)
     refuse_unknown_outputs(asked, [store.read_study()])  # before the look at the study is recorded
     judged = gather_of(store, asked)
-    chosen = recommendation_of(store, judged, asked)
+    chosen = recommendation_of(store, judged)
     say(rendering_of("terminal")(recommendation_table(chosen)))
     subject = replace(Subject.of(store, asked, recommendation=chosen), pictures=thumbnails)
     page = Page(html, lambda: report_page(subject))
     telling = replace(files.telling(rendering_of("terminal")), page=page)
     status = telling.tell([judged.verdict], [judged.trials])
     if not judged.verdict.fits or chosen.setting is None:
-        say(f"No artifact is written to '{out}', because nothing fits{_left(out)}.")
+        none = "no quantized setting" if chosen.setting or chosen.baselines else "nothing"
+        say(f"No artifact is written to '{out}', because {none} fits{_left(out)}.")
         return status
     return _write_artifact(chosen.setting, folder, out) or status
 

@@ -82,10 +82,9 @@ def gate(
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     changed = [text for decided in judged for text in changed_artifacts(decided, accepted)] if accepted else []
-    written = None
-    if attest is not None:
-        written = Attest.of(attest, replace(judged[0], verdict=verdicts[0]), artifact, result.undecided)
-    page = None if html is None else Page(html, lambda: page_of(folders[0], asked.budget, pictures=thumbnails))
+    first = replace(judged[0], verdict=verdicts[0])
+    written = None if attest is None else Attest.of(attest, first, artifact, result.undecided)
+    page = None if html is None else Page(html, lambda: page_of(folders[0], first, pictures=thumbnails))
     return replace(result, attest=written, page=page).tell(verdicts, [decided.trials for decided in judged], changed)
 
 

@@ -106,7 +106,8 @@ ClassNames = Annotated[
     str | None,
     typer.Option(
         help="Names of the classes in the order of the outputs: a file with a name per line, or names separated by "
-        "commas. [default: those of image folders, or of class_names.txt or labels.txt beside the model]"
+        "commas. They replace those of image folders. [default: those of image folders, or of class_names.txt or "
+        "labels.txt beside the model]"
     ),
 ]
 Slices = Annotated[

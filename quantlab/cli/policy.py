@@ -7,10 +7,10 @@ from typing import Any
 
 from quantlab.cli.config import read_table
 from quantlab.errors import UsageError
-from quantlab.names import excerpt, nearest
+from quantlab.names import excerpt, joined, nearest
 from quantlab.types import Budget
 
-__all__ = ["Policy", "budget_of_model", "has_limits", "read_policy"]
+__all__ = ["Policy", "Unlimited", "budget_of_model", "has_limits", "read_policy", "read_unlimited"]
 
 _LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
 _OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_slice_loss", "max_size", "min_agreement")
@@ -32,6 +32,34 @@ class Policy:
     """Empty means the latest study."""
     texts: Mapping[str, str]
     """The limits as text, for the file of accepted figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlimited:
+    """What a budget without any limit still says."""
+
+    target: str
+    studies: tuple[Path, ...]
+    """Empty means the latest study."""
+
+
+def read_unlimited(policy: Path | None, given: Mapping[str, Any]) -> Unlimited:
+    """Return the target and the studies of a budget that limits nothing; the arguments are those of `read_policy`.
+
+    Raises:
+        UsageError: If a key is invalid, or an option is given that only matters with a limit.
+    """
+    without_effect = [key for key, value in given.items() if value is not None and key not in ("target", "studies")]
+    if without_effect:
+        options = joined([f"--{key.replace('_', '-')}" for key in without_effect])
+        have, them = ("has", "it") if len(without_effect) == 1 else ("have", "them")
+        raise UsageError(
+            f"{options} {have} no effect, because nothing is judged without a limit; add a limit, for example "
+            f"--max-accuracy-loss 0.5pt, or leave {them} out"
+        )
+    table = _table(policy, given)
+    _check_keys(table)
+    return Unlimited(table.get("target", "any"), tuple(Path(folder) for folder in table.get("studies", ())))
 
 
 def read_policy(policy: Path | None, given: Mapping[str, Any], *, unlimited: str | None = None) -> Policy:

@@ -11,12 +11,12 @@ from quantlab.cli.budget import BudgetOptions, Studies, folders_of, listed
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import say
-from quantlab.cli.policy import has_limits
+from quantlab.cli.policy import has_limits, read_unlimited
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
-    from quantlab.types import Budget
+    from quantlab.gate import Judged
     from quantlab_reports.subject import Subject
 
 __all__ = ["Thumbnails", "page_of", "refuse_other_page", "report", "subject_of"]
@@ -48,13 +48,16 @@ def report(
     return OK
 
 
-def page_of(folder: Path, budget: "Budget | None", *, pictures: bool) -> str:
-    """The report of a study, judged if there is a budget."""
+def page_of(folder: Path, judged: "Judged", *, pictures: bool) -> str:
+    """The report of a study that was judged, with the outcome of that verdict."""
+    from quantlab.gate import recommendation_of
     from quantlab.store import Store
     from quantlab_reports.page import report_page
     from quantlab_reports.subject import Subject
 
-    return report_page(replace(Subject.of(Store(folder), budget), pictures=pictures))
+    store = Store(folder)
+    chosen = recommendation_of(store, judged)
+    return report_page(replace(Subject.of(store, judged.verdict.budget, recommendation=chosen), pictures=pictures))
 
 
 def refuse_other_page(html: Path) -> None:
@@ -66,12 +69,23 @@ def refuse_other_page(html: Path) -> None:
 
 
 def subject_of(study: Sequence[Path] | None, budget: BudgetOptions) -> "Subject":
-    """Read the one study that is named, and judge it if the options or a policy file limit anything."""
+    """Read the one study that is named, and judge it if the options or a policy file limit anything.
+
+    Without a limit, the target decides which size is shown; other options of the budget are refused.
+    """
+    from quantlab.gate import target_named
     from quantlab.store import Store, find_latest
     from quantlab_reports.subject import Subject
 
-    asked = budget.read(study) if has_limits(budget.policy, budget.given(study)) else None
-    folders = folders_of(asked) if asked is not None else tuple(study or [find_latest(Path())])
+    if has_limits(budget.policy, budget.given(study)):
+        asked = budget.read(study)
+        return Subject.of(Store(_only(folders_of(asked))), asked.budget)
+    unlimited = read_unlimited(budget.policy, budget.given(study))
+    target = target_named(unlimited.target)
+    return replace(Subject.of(Store(_only(unlimited.studies or (find_latest(Path()),)))), target=target)
+
+
+def _only(folders: Sequence[Path]) -> Path:
     if len(folders) > 1:
         raise UsageError(f"a report is about exactly one study, and {listed(folders)} are named; name one")
-    return Subject.of(Store(folders[0]), None if asked is None else asked.budget)
+    return folders[0]

@@ -50,7 +50,7 @@ from quantlab.gate.recommending import recommend, recommendation_of
 from quantlab.gate.shipped import refuse_dropped_settings, refuse_files_not_served, settings_of_artifact, unmatched
 from quantlab.gate.statement import budget_texts, read_attestation
 from quantlab.gate.strictness import looser_limits
-from quantlab.gate.targets import TARGETS, Target, target_of
+from quantlab.gate.targets import TARGETS, Target, target_named, target_of
 from quantlab.gate.verdict import decide
 
 __all__ = [
@@ -95,6 +95,7 @@ __all__ = [
     "settings_of_artifact",
     "size",
     "sum_output_file",
+    "target_named",
     "target_of",
     "told_by_figures",
     "unmatched",

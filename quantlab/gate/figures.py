@@ -146,10 +146,15 @@ def carried_by_few(loss: Loss) -> str:
 
 
 def bound_of(setting: SettingVerdict) -> str:
-    """Return the highest upper bound of a setting's loss in any runtime, as `at most 0.14 pt`."""
+    """Return the highest upper bound of a setting's loss in any runtime, as `at most 0.14 pt`.
+
+    If it is below zero, it is `a gain of at least 0.02 pt`.
+    """
     loss = setting.deciding.loss
-    most = rounded_up(max(setting.upper, 0.0), decimals=2 if loss is None else decimals_of(loss))
-    return f"at most {most}{' pt' if loss is not None and loss.unit == 'pt' else ''}"
+    decimals, unit = 2 if loss is None else decimals_of(loss), " pt" if loss is not None and loss.unit == "pt" else ""
+    if setting.upper < 0:
+        return f"a gain of at least {rounded_down(-setting.upper, 0.0, decimals=decimals)}{unit}"
+    return f"at most {rounded_up(setting.upper, decimals=decimals)}{unit}"
 
 
 def allowed(margin: float) -> str:

@@ -9,7 +9,7 @@ from quantlab.gate.outputs import not_allowed
 from quantlab.gate.targets import target_of
 from quantlab.gate.verdict import decide, judge_added
 from quantlab.registries import REAL, Registries
-from quantlab.types import Budget, ClassLoss, Recommendation, SettingVerdict, TrialEvidence
+from quantlab.types import Budget, ClassLoss, Recommendation, SettingVerdict, TrialEvidence, Verdict
 
 __all__ = ["choose"]
 
@@ -20,6 +20,7 @@ def choose(
     *,
     study: str = "",
     each: Budget | None = None,
+    verdict: Verdict | None = None,
     registries: Registries = REAL,
 ) -> Recommendation:
     """Choose the setting to ship among those of a study.
@@ -29,6 +30,7 @@ def choose(
         budget: The limits, and the target and runtimes that count.
         study: The name of the study.
         each: The budget with the confidence of the bounds in the evidence; see `decide`.
+        verdict: The decision about these trials; None decides about all settings of the study.
         registries: All formats, runtimes and converters.
 
     Raises:
@@ -36,7 +38,8 @@ def choose(
         StudyError: See `decide`.
     """
     given = tuple(trials)
-    verdict = decide(given, budget, study=study, each=each, registries=registries)
+    if verdict is None:
+        verdict = decide(given, budget, study=study, each=each, registries=registries)
     chosen = verdict.of(verdict.recommended) if verdict.recommended else None
     added = judge_added(given, each or budget, registries=registries)
     return Recommendation(

@@ -33,15 +33,15 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     """
     store = Store(Path(study))
     refuse_unknown_outputs(budget, [store.read_study()])  # before the look at the study is recorded
-    return recommendation_of(store, gather_of(store, budget, registries=registries), budget, registries=registries)
+    return recommendation_of(store, gather_of(store, budget, registries=registries), registries=registries)
 
 
-def recommendation_of(store: Store, judged: Judged, budget: Budget, *, registries: Registries = REAL) -> Recommendation:
-    """The recommendation of a study that was judged without names of settings; see `recommend`."""
-    recommendation = choose(judged.trials, budget, study=judged.verdict.study, each=judged.each, registries=registries)
+def recommendation_of(store: Store, judged: Judged, *, registries: Registries = REAL) -> Recommendation:
+    """The recommendation among the judged settings of a study; see `recommend`."""
+    verdict = judged.verdict
+    recommendation = choose(judged.trials, verdict.budget, each=judged.each, verdict=verdict, registries=registries)
     return replace(
         recommendation,
-        verdict=judged.verdict,
         no_faster=_no_faster(store, judged.study, recommendation, registries.formats),
         minimum_runtime=_minimum_runtime(judged.study, recommendation.setting),
         reproduce=recipe(store, judged.study, recommendation.setting, registries),

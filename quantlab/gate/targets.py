@@ -9,7 +9,7 @@ from quantlab.names import nearest
 from quantlab.registries import REAL, Registries
 from quantlab.types import Budget, Variant
 
-__all__ = ["TARGETS", "Target", "target_of"]
+__all__ = ["TARGETS", "Target", "target_named", "target_of"]
 
 Transfer = Literal["size_bytes", "gzip_bytes"]
 
@@ -83,7 +83,16 @@ def target_of(budget: Budget, registries: Registries = REAL) -> Target:
     Raises:
         UsageError: If the target is unknown.
     """
+    return target_named(budget.target, registries)
+
+
+def target_named(name: str, registries: Registries = REAL) -> Target:
+    """Return a target by its name.
+
+    Raises:
+        UsageError: If the target is unknown.
+    """
     known = targets_of(registries)
-    if budget.target not in known:
-        raise UsageError(f"there is no target '{budget.target}'; {nearest(budget.target, known)}")
-    return known[budget.target]
+    if name not in known:
+        raise UsageError(f"there is no target '{name}'; {nearest(name, known)}")
+    return known[name]

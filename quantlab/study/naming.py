@@ -41,15 +41,33 @@ def folders_in_order(names: ClassNames | None, data: str, asked: Preprocessing) 
 
 
 def with_class_names(parts: SampleParts, names: ClassNames | None) -> SampleParts:
-    """The parts with these names where the source has none of its own."""
+    """The parts with these names: those that the user gives, and those of a file where the source has none of its own.
+
+    Raises:
+        UsageError: If the user's names have the classes of the source at other places.
+    """
     if names is None:
         return parts
 
     def named(samples: SampleSet) -> SampleSet:
-        return samples if samples.classes else replace(samples, classes=names.names)
+        if samples.classes and not names.asked:
+            return samples
+        _refuse_other_places(samples.classes, names)
+        return replace(samples, classes=names.names)
 
     search = None if parts.search is None else named(parts.search)
     return replace(parts, scored=named(parts.scored), search=search)
+
+
+def _refuse_other_places(classes: tuple[str, ...], names: ClassNames) -> None:
+    """Refuse names of which one stands for another label than in the source."""
+    known = {name: place for place, name in enumerate(classes)}
+    for place, name in enumerate(names.names):
+        if known.get(name, place) != place:
+            raise UsageError(
+                f"{names.source} has '{name}' as class {place}, and it is class {known[name]} of the samples; name the "
+                f"class folders in the order of the outputs with --classes, or correct the names"
+            )
 
 
 def checked_names(

@@ -131,24 +131,26 @@ def _of_study(row: BatchRow, study: Study) -> BatchRow:
 def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
     chosen = subject.recommendation
     assert chosen is not None  # noqa: S101 (the caller has checked that there is one)
-    if chosen.setting is None:
+    if not chosen.verdict.fits:
         named: dict[str, list[str]] = {}
         for judged in chosen.verdict.settings:
             if judged.quantized:
                 named.setdefault(judged.reason, []).append(judged.setting)
         reasons = [f"{joined(settings)}: {reason}" for reason, settings in named.items()]
-        return replace(row, outcome=chosen.verdict.outcome, reason="; ".join(reasons) or None)
+        row = replace(row, reason="; ".join(reasons) or None)
+    row = replace(row, outcome=chosen.verdict.outcome)
+    if chosen.setting is None:
+        return row
     judged = chosen.verdict.of(chosen.setting)
     loss = judged.deciding.loss
     row = replace(
         row,
-        outcome="fits",
         setting=chosen.setting,
         size_bytes=judged.size_bytes,
         float32_bytes=_float32_bytes(subject, chosen.setting),
     )
     if loss is None:
-        return replace(row, reason=judged.reason or None)
+        return replace(row, reason=row.reason or judged.reason or None)
     return replace(row, loss=loss.loss, loss_lower=loss.lower, loss_upper=loss.upper, loss_unit=loss.unit)
 
 

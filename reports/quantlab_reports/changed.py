@@ -83,9 +83,9 @@ class Changes:
 
 
 def shown_trial(subject: Subject) -> Trial | None:
-    """The trial whose changes a report shows: where most changed, of the recommended setting if there is one."""
+    """The trial whose changes a report shows: where most changed, of the setting that it is about if there is one."""
     trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
-    own = [trial for trial in subject.study.trials if trial.setting == subject.recommended and trial.failure is None]
+    own = [trial for trial in subject.study.trials if trial.setting == subject.shown and trial.failure is None]
     return min(own or trials, key=_likeness, default=None)
 
 

@@ -92,7 +92,7 @@ class DrawnLines:
     """The lines of a chart, at most `MOST_LINES`, and the order of their layers."""
 
     lines: tuple[Line, ...]
-    """Those of the recommended setting first, then the worst ones."""
+    """Those of the setting that the page is about first, then the worst ones."""
     order: tuple[Step, ...]
     """All steps of these lines, in the order of execution."""
     whole_order: tuple[Step, ...]
@@ -156,12 +156,12 @@ def _drawn(row: LayerRow) -> float:
 
 
 def drawn_lines(subject: Subject) -> DrawnLines | None:
-    """The lines with the largest errors, and those of the recommended setting; None if there are none."""
+    """The lines with the largest errors, and those of the setting that the page is about; None if there are none."""
     if subject.inside is None:
         return None
     every = lines_of_layers(subject.inside)
     lines = [one for one in every if one.worst < HIGHEST_DB]
-    chosen = [one for one in lines if one.setting == subject.recommended]
+    chosen = [one for one in lines if one.setting == subject.shown]
     lines = [*chosen, *(one for one in lines if one not in chosen)]
     if not lines:
         return None

@@ -130,16 +130,20 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
 
 def _summary(verdict: Verdict, *, several: bool) -> str:
     named = f"**{as_text(verdict.study)}**: " if several else ""
-    alike = " (with the lowest bound of similar sizes)" if verdict.smaller_with_higher_bound else ""
-    smallest = (
-        f"Smallest setting that fits in every runtime that counts{alike}: **{as_text(verdict.recommended)}**"
-        f"{_size_in_words(verdict)}."
-        if verdict.recommended
-        else "No judged setting fits in every runtime that counts."
-    )
     rule = "Every named setting must fit." if verdict.named else "One quantized setting that fits is enough."
     warned = "".join(f"⚠️ {as_text(text)}\n\n" for text in verdict.warnings)
-    return f"{warned}{named}{smallest} Budget: {_allowed_in_words(verdict.budget)}. {rule}"
+    return f"{warned}{named}{_smallest(verdict)} Budget: {_allowed_in_words(verdict.budget)}. {rule}"
+
+
+def _smallest(verdict: Verdict) -> str:
+    """Which setting can be shipped; that it is no quantized one, if only float32 fits."""
+    if not verdict.recommended:
+        return "No judged setting fits in every runtime that counts."
+    chosen = f"**{as_text(verdict.recommended)}**{_size_in_words(verdict)}"
+    if not verdict.fits and not verdict.named:
+        return f"No quantized setting fits; {chosen}, fits in every runtime that counts and can be shipped."
+    alike = " (with the lowest bound of similar sizes)" if verdict.smaller_with_higher_bound else ""
+    return f"Smallest setting that fits in every runtime that counts{alike}: {chosen}."
 
 
 def _size_in_words(verdict: Verdict) -> str:

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from quantlab.formats import FORMATS, Format
 from quantlab.gate import TARGETS, Target, name_of, recommend
 from quantlab.store import TUNING, Store
-from quantlab.types import Budget, Costs, Inside, Recommendation, Study, Trial, Tuning, Variant
+from quantlab.types import Budget, Costs, Inside, Recommendation, SettingVerdict, Study, Trial, Tuning, Variant
 
 __all__ = ["Subject"]
 
@@ -71,6 +71,25 @@ class Subject:
         return None if self.recommendation is None else self.recommendation.setting
 
     @property
+    def about(self) -> SettingVerdict | None:
+        """The setting that sections are about: the recommended one, if it is quantized and the verdict is that it fits.
+
+        Otherwise it is the quantized setting that came closest, of those with the outcome of the verdict; None if
+        nothing was judged, or no such setting.
+        """
+        if self.recommendation is None:
+            return None
+        verdict = self.recommendation.verdict
+        of_outcome = [one for one in verdict.settings if one.outcome == verdict.outcome and one.quantized]
+        recommended = [one for one in of_outcome if verdict.fits and one.setting == verdict.recommended]
+        return min(recommended or of_outcome, key=_distance, default=None)
+
+    @property
+    def shown(self) -> str | None:
+        """Name of the setting that sections are about: that of `about`, or else the recommended one."""
+        return self.recommended if self.about is None else self.about.setting
+
+    @property
     def judged_runtimes(self) -> frozenset[str]:
         """The runtimes that count in the verdict; empty without one."""
         judged = () if self.recommendation is None else self.recommendation.verdict.settings
@@ -88,6 +107,10 @@ class Subject:
     def trials_of(self, setting: str) -> tuple[Trial, ...]:
         """The trials of a setting, in the order of the table."""
         return tuple(trial for trial in self.study.trials if trial.setting == setting)
+
+
+def _distance(judged: SettingVerdict) -> tuple[float, float, int]:
+    return judged.upper, judged.used, judged.size_bytes or 0
 
 
 def _if_there(file: Path, read: Callable[[], _Kept]) -> _Kept | None:

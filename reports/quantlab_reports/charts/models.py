@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from quantlab.gate import rounded_up, size
+from quantlab.gate import rounded_down, rounded_up, size
 from quantlab.names import counted
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.charts.contract import WIDTH_OF_PHONES, Drawing
@@ -107,7 +107,8 @@ def _told(row: BatchRow, *, wide: bool) -> str:
         return known.get(row.outcome or "", "no size is known")
     part = share(row.size_bytes, row.float32_bytes or 0)
     if not wide:
-        return f"{row.setting}{f', {part}' if _share(row) else ''}{_loss(row).replace('at most', '≤')}"
+        lost = _loss(row).replace("at most", "≤").replace("at least", "≥")
+        return f"{row.setting}{f', {part}' if _share(row) else ''}{lost}"
     of_float32 = f", {part} of float32" if _share(row) is not None else ""
     return f"{row.setting} {size(row.size_bytes)}{of_float32}{_loss(row)}"
 
@@ -121,11 +122,12 @@ def _loss(row: BatchRow) -> str:
         return ", no bound of the loss" if row.loss_upper is not None else f", loss {number(bound)}"
     points = row.loss_unit == "pt"
     decimals = 2 if points or not bound else max(2, 1 - math.floor(math.log10(abs(bound))))
-    told = rounded_up(bound, decimals=decimals).replace("-", "−")
     unit = " pt" if points else f" {row.metric}" if row.metric else ""
     if row.loss_upper is None:
-        return f", loses {told}{unit}"
-    return f", loses at most {told}{unit}"
+        return f", loses {rounded_up(bound, decimals=decimals).replace('-', '−')}{unit}"
+    if bound < 0:
+        return f", gains at least {rounded_down(-bound, 0.0, decimals=decimals)}{unit}"
+    return f", loses at most {rounded_up(bound, decimals=decimals)}{unit}"
 
 
 def _short(text: str, most: int) -> str:

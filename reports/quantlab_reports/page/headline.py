@@ -40,7 +40,7 @@ def headline_of(subject: Subject) -> Headline:
     return Headline(
         claim,
         evidence,
-        None if chosen is None else "fits" if chosen.setting else chosen.verdict.outcome,
+        None if chosen is None else chosen.verdict.outcome,
         "" if margin is None else str(margin),
         warnings[:MOST_WARNINGS],
         max(len(warnings) - MOST_WARNINGS, 0),
@@ -49,8 +49,8 @@ def headline_of(subject: Subject) -> Headline:
 
 
 def _judged(chosen: Recommendation, subject: Subject) -> tuple[str, str]:
-    if chosen.setting is None:
-        return _nothing(chosen)
+    if chosen.setting is None or not chosen.verdict.fits:
+        return _nothing(chosen, subject)
     setting = chosen.verdict.of(chosen.setting)
     share = chosen.share_of_float32
     part = "" if share is None else f", {fixed(100 * share, 0)} % of float32"
@@ -76,17 +76,28 @@ def _among(chosen: Recommendation, subject: Subject) -> str:
     return f"{settings}, and found among {searched} on other samples"
 
 
-def _nothing(chosen: Recommendation) -> tuple[str, str]:
-    verdict = chosen.verdict
-    closest = min(verdict.settings, key=_distance, default=None)
-    nearest = "" if closest is None else f"{closest.setting} comes closest: {closest.reason}."
+def _nothing(chosen: Recommendation, subject: Subject) -> tuple[str, str]:
+    """That the budget is not kept, which setting comes closest, and what can be shipped all the same."""
+    verdict, closest = chosen.verdict, subject.about
+    fitting = [one for one in (*verdict.settings, *chosen.baselines) if one.outcome == "fits"]
+    nearest = []
+    if closest is not None:
+        nearest = [f"{closest.setting} {'breaks it' if verdict.named else 'comes closest'}: {closest.reason}."]
+        if verdict.outcome == "inconclusive" and verdict.named:
+            nearest = [f"{closest.setting} is not decided: {closest.reason}."]
+    shipped = " ".join([*nearest, *(_fits_all_the_same(one, chosen) for one in fitting)])
     if verdict.outcome == "inconclusive":
-        return f"Not decided{lacking_samples(verdict)}.", nearest
-    return "Nothing fits the budget.", nearest
+        none = "No quantized setting fits" if fitting and not verdict.named else "Not decided"
+        return f"{none}{lacking_samples(verdict)}.", shipped
+    if verdict.named and fitting:
+        return "Not every named setting fits the budget.", shipped
+    return f"{'No quantized setting' if fitting else 'Nothing'} fits the budget.", shipped
 
 
-def _distance(judged: SettingVerdict) -> tuple[bool, float, float]:
-    return (not judged.quantized, judged.upper, judged.size_bytes or 0)
+def _fits_all_the_same(fitting: SettingVerdict, chosen: Recommendation) -> str:
+    weight = "" if fitting.size_bytes is None else f", {size(fitting.size_bytes)} {chosen.size_word},"
+    what = "fits" if fitting.quantized else "fits and can be shipped"
+    return f"{fitting.setting}{weight} {what}: {loss_in_words(fitting)}."
 
 
 def _without_budget(subject: Subject) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from quantlab.gate import bound_of, decimals_of, rounded_up, size
+from quantlab.gate import bound_of, decimals_of, rounded_down, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Loss, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import confidence, fixed, number, with_sign
 from quantlab_reports.judging_rules import look_words, several_settings
@@ -181,7 +181,7 @@ def _change(share: float) -> str:
 
 
 def loss_in_words(setting: SettingVerdict) -> str:
-    """What a setting loses at most, or else the reason of its verdict, as a clause."""
+    """What a setting loses at most, or gains at least, or else the reason of its verdict, as a clause."""
     deciding = setting.deciding
     if deciding.loss is None:
         return deciding.reason
@@ -189,10 +189,15 @@ def loss_in_words(setting: SettingVerdict) -> str:
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
     sure = f"({confidence(loss.confidence)} confidence, n = {loss.n:,}{_groups(loss)})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
-    bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
     share = " %" if loss.unit == "pt" else ""
-    most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}{share}"
-    return f"{most} {sure} in {runtimes}"
+    return f"{_bound(loss, _margin_of(deciding))}{unit} of {number(loss.reference, 4)}{share} {sure} in {runtimes}"
+
+
+def _bound(loss: Loss, margin: float) -> str:
+    """The upper bound of a loss without its unit; one below zero is what is gained at least."""
+    if loss.upper < 0:
+        return f"gains at least {rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}"
+    return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}"
 
 
 def _groups(loss: Loss) -> str:

@@ -40,7 +40,7 @@ class Card:
 
 
 def changes_section(subject: Subject) -> Content:
-    """The changed samples of the recommended setting, or else of the one in which most changed."""
+    """The changed samples of the setting that the page is about, or else of the one in which most changed."""
     trial = shown_trial(subject)
     if trial is None:
         return Content("No quantized setting was measured, so no answer changed.")

@@ -43,7 +43,7 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
     timed = [row for row in rows if row.steady_median_ms is not None]
     if not timed:
         return "No trial could be timed; the reasons are in the table."
-    own = [row for row in timed if row.setting == subject.recommended]
+    own = [row for row in timed if row.setting == subject.shown]
     judged = [row for row in own if row.runtime in subject.judged_runtimes] or own or timed
     row = max(judged, key=lambda one: one.steady_median_ms or 0.0)
     ratio = row.median_to_float32

@@ -40,10 +40,10 @@ def layers_section(subject: Subject) -> Content:
     if picture is None or drawn is None or subject.inside is None:
         return Content(chart.absent)
     lines = lines_of_layers(subject.inside)
-    about = next((one for one in lines if one.setting == subject.recommended), lines[0])
+    about = next((one for one in lines if one.setting == subject.shown), lines[0])
     values = {
         "chart": safe(picture),
-        "caption": _caption(drawn, subject.recommended),
+        "caption": _caption(drawn, subject),
         "data": safe(layer_json(subject, drawn)),
         "sources": [f"{one.setting}: {source_in_words(one)}." for one in subject.inside.sources],
         "worst": _worst_layers(about, drawn, subject.inside.weights),
@@ -53,7 +53,7 @@ def layers_section(subject: Subject) -> Content:
     return Content(_conclusion(about), "layers.html.jinja", values)
 
 
-def _caption(drawn: DrawnLines, recommended: str | None) -> str:
+def _caption(drawn: DrawnLines, subject: Subject) -> str:
     told = "Lines show the accumulated error."
     if any(row.isolated_sqnr_db is not None for line in drawn.lines for row in line.rows):
         told += (
@@ -69,8 +69,9 @@ def _caption(drawn: DrawnLines, recommended: str | None) -> str:
         return told
     several = any(not line.alone for line in drawn.lines)
     kind = "line" if several else "setting"
-    first = f"those of the recommended setting and the {kind}s" if several else "the recommended setting and those"
-    first = first if drawn.lines[0].setting == recommended else f"the {kind}s"
+    own = "the recommended setting" if subject.shown == subject.recommended else "the setting that comes closest"
+    first = f"those of {own} and the {kind}s" if several else f"{own} and those"
+    first = first if drawn.lines[0].setting == subject.shown else f"the {kind}s"
     return (
         f"{told} Of {counted(MOST_LINES + drawn.left_out, kind)} with an error, {MOST_LINES} are drawn: {first} "
         f"with the lowest SQNR; 'quantlab show layers' has all."
