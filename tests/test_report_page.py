@@ -587,4 +587,4 @@ def test_without_a_limit_the_target_decides_the_size(study, tmp_path):
     folder = study({"tfjs-uint8": 4})
     assert quantlab_in_process("report", folder, "--target", "node", cwd=tmp_path).status == 0
     text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
-    assert "The smallest is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text
+    assert "The smallest measured setting is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text
