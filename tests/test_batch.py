@@ -1,6 +1,7 @@
 """`quantlab batch`: which models are made, and the table and pages of all."""
 
 import json
+import math
 import shutil
 import threading
 from contextlib import nullcontext
@@ -23,7 +24,7 @@ from quantlab.study import AnalyzeOptions
 from quantlab.study.batch import BatchModel, run_batch
 from quantlab.types import Budget
 from quantlab.types.batch import BatchResult
-from quantlab_reports.batch import BatchRow, batch_entries, batch_table, sizes_in_words
+from quantlab_reports.batch import BatchEntry, BatchRow, batch_entries, batch_table, sizes_in_words
 from quantlab_reports.charts import FILES
 from quantlab_reports.charts.models import draw_models
 from quantlab_reports.page import overview_page
@@ -398,6 +399,39 @@ def test_what_all_settings_save_is_a_sentence():
     assert sizes_in_words([row_of("a", **SMALL)]) == (
         "The smallest setting of the one model with known sizes has 20.0 % of float32 (a)."
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "itself", "loss"),
+    [
+        pytest.param(
+            {"unit": "pt", "value": 86.2, "value_lower": 83.0, "value_upper": 89.0, "loss": 0.4, "loss_unit": "pt"}
+            | {"loss_lower": 0.119, "loss_upper": 0.461},
+            "top-1 86.20 % [83.00, 89.00]",
+            "0.40 [0.11, 0.47] pt",
+            id="points",
+        ),
+        pytest.param(
+            {"metric": "MAE", "unit": "", "value": 2.5, "loss": 0.0012, "loss_unit": ""}
+            | {"loss_lower": -0.00019, "loss_upper": 0.00251},
+            "MAE 2.5",
+            "0.0012 [−0.00019, 0.00251]",
+            id="the unit of the target",
+        ),
+        pytest.param(
+            {"unit": "pt", "value": 86.2, "loss": 0.4, "loss_unit": "pt", "loss_lower": -math.inf}
+            | {"loss_upper": math.inf},
+            "top-1 86.20 %",
+            "0.40 [−∞, ∞] pt",
+            id="no bound",
+        ),
+    ],
+)
+def test_bounds_of_the_table_are_rounded_outwards(known, itself, loss):
+    table = batch_table([BatchEntry(row_of("a", **SMALL, **known), None)])
+    (row,) = (dict(zip(table.headings, cells, strict=True)) for cells in table.cells)
+    assert (row["the model itself"], row["loss"]) == (itself, loss)
+    assert any(line.startswith("the model itself: ") for line in table.below) == ("value_lower" in known)
 
 
 # The whole way

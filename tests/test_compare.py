@@ -10,12 +10,15 @@ import pytest
 from command_line import quantlab_in_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from study_fixtures import scores
 from verdict_fixtures import answers, flipped, record_outputs, write_study
 
 from quantlab.gate.comparison import compare_studies
 from quantlab.npy import mapped
+from quantlab.samples.groups import with_groups
 from quantlab.statistics import divergences_per_sample, loss_bounds
 from quantlab.store import Store
+from quantlab.types import Interval
 from quantlab_reports.compared import CompareRow, comparison_table
 
 N = 400
@@ -505,6 +508,7 @@ def test_all_formats_have_the_same_rows(tmp_path):
         "metric": "top1",
         "unit": "pt",
         "value": 90.0,
+        **dict.fromkeys(("value_lower", "value_upper")),
         "size_bytes": 10_000,
         "gzip_bytes": 10_000,
         "n": N,
@@ -523,6 +527,35 @@ def test_all_formats_have_the_same_rows(tmp_path):
         ran = quantlab_in_process("compare", *folders, "--format", name, cwd=tmp_path)
         assert (ran.status, ran.stderr) == (0, "")
         assert "uint8" in ran.stdout
+
+
+SCORES = scores(n=N, top1=99.0, top1_interval=Interval(97.5, 99.6), agreement=98.0, agreement_interval=Interval(96, 99))
+
+
+@pytest.mark.parametrize(
+    ("labels", "in_groups", "column", "cell", "ends"),
+    [
+        pytest.param(LABELS, False, "a: top1 % [95 %]", "99.00 [97.50, 99.60]", (97.5, 99.6), id="labels"),
+        pytest.param(LABELS, True, "a: top1 %", "99.00", (None, None), id="samples in groups"),
+        pytest.param(None, False, "a: agreement % [95 %]", "98.00 [96.00, 99.00]", (96, 99), id="no labels"),
+    ],
+)
+def test_figures_of_a_study_alone_have_intervals(labels, in_groups, column, cell, ends, tmp_path):
+    def change(study):
+        codes = np.arange(N) // 2 if in_groups else None
+        samples = with_groups(study.samples, "file" if in_groups else None, codes, np.arange(N))
+        return replace(study, samples=samples, trials=tuple(replace(one, scores=SCORES) for one in study.trials))
+
+    folders = []
+    for name in "ab":
+        folder = tmp_path / f"{name}.study"
+        write_study(folder, labels, answers(LABELS), {UINT8: answers(LABELS, flipped(N, range(4)))})
+        folders.append(rewritten(folder, change))
+    table = comparison_table(compare_studies(folders))
+    row = dict(zip(table.headings, next(row for row in table.cells if row[0] == UINT8[0]), strict=True))
+    assert row[column] == cell
+    record = next(record for record in table.records if record["setting"] == UINT8[0])
+    assert (record["value_lower"], record["value_upper"]) == ends
 
 
 def test_comparing_is_no_look(tmp_path):

@@ -211,7 +211,7 @@ def test_a_layer_without_a_finite_error_is_named_first(places, known, sentence, 
     drawing = CHARTS["layers"].draw(read, 680.0)
     assert f"tfjs-uint8: lowest SQNR −∞ dB, of an op alone 30.0 dB, {first} is the first with −∞ dB" in drawing.text
     texts = [row for layer in drawing.specification["layer"] for row in layer["data"]["values"] if "text" in row]
-    crosses = [row["y"] for row in texts if row["text"] == "✕"]
+    crosses = [row["y"] for row in texts if row["text"] == "×"]
     (tick,) = {row["y"] for row in texts if row["text"] == "−∞"}
     assert crosses == [tick] * len(places)
     finite = [row["y"] for row in texts if row["text"].removeprefix("−").isdecimal()]

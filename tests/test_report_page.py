@@ -115,8 +115,8 @@ def headline(page):
         pytest.param(
             {"tfjs-uint8": 4, "tfjs-float16": 0},
             None,
-            "2 settings of Keras 3: nothing was judged, because no budget is given. The smallest is tfjs-uint8, "
-            "10.0 KB gzipped; loss of top-1: 0.1 [−0.3, 0.6] points,",
+            "2 settings of Keras 3: nothing was judged, because no budget is given. The smallest measured setting is "
+            "tfjs-uint8, 10.0 KB gzipped; loss of top-1: 0.1 [−0.3, 0.6] points,",
             id="no budget",
         ),
     ],
@@ -345,7 +345,10 @@ def test_cards_show_what_was_fed(inputs, begins, study):
     pictures = [one["src"] for tag, one in page.tags if tag == "img"]
     assert len(pictures) == (0 if begins is None else 3)
     assert all(picture.startswith(begins or "") for picture in pictures)
-    assert "Of 2,000 samples, tfjs-uint8 answers 3 samples differently: 3 became wrong, 0 became right." in page.text
+    assert (
+        "Of 2,000 samples, tfjs-uint8 answers 3 samples differently: 3 became wrong (0.1 %, 95 % interval 0.0 to 0.4), "
+        "0 became right."
+    ) in page.text
 
 
 def test_changed_samples_have_their_names(study):
@@ -415,7 +418,10 @@ def test_values_that_are_not_finite_do_not_change_a_picture():
 def test_without_labels_answers_are_compared_with_those_of_the_model(study):
     folder = study({"tfjs-uint8": 3, "tfjs-float16": 0}, labels=False, task="similarity")
     text = page_of(folder).text
-    assert "answers 3 samples differently; without labels it is not known which answer is right." in text
+    assert (
+        "answers 3 samples differently (0.1 %, 95 % interval 0.0 to 0.4); without labels it is not known which answer "
+        "is right."
+    ) in text
 
 
 def test_a_damaged_record_beside_the_study_is_no_empty_section(study, tmp_path):
@@ -581,4 +587,4 @@ def test_without_a_limit_the_target_decides_the_size(study, tmp_path):
     folder = study({"tfjs-uint8": 4})
     assert quantlab_in_process("report", folder, "--target", "node", cwd=tmp_path).status == 0
     text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
-    assert "The smallest is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text
+    assert "The smallest measured setting is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text

@@ -18,6 +18,7 @@ from quantlab.ragged import objects
 from quantlab.statistics import (
     CandidateSamples,
     ReferenceSamples,
+    SampleMoves,
     paired_metric,
     percentile_with_bounds,
     sample_moves,
@@ -114,6 +115,14 @@ def test_samples_on_which_the_model_is_not_finite_are_left_out(study):
     assert (found.figures.n, found.figures.undefined) == (N - 1, 1)
 
 
+def test_samples_that_are_left_out_are_told_beside_the_others(study):
+    reference = REFERENCE.copy()
+    reference[2] = np.inf
+    text = " ".join(page_of(study(moved((7, 2.0)), reference=reference)).text.split())
+    assert "nine in ten lose at most 0 [" in text
+    assert "1 sample is left out: the model is NaN or infinite there, or its metric is not defined." in text
+
+
 def test_without_labels_it_is_how_far_the_outputs_moved(study):
     found = changes(study(WORSE, targets=None))
     assert [(one.row, one.kind, one.change) for one in found.samples[:2]] == [(7, "moved", 2.0), (8, "moved", 1.0)]
@@ -163,6 +172,16 @@ def test_metrics_that_rank_samples_have_no_value_for_one():
     assert sample_moves(ranking, known, CandidateSamples.of(known, scores)) is None
 
 
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0, 2.5, math.nan, math.inf])] * 2), min_size=1))
+def test_a_sample_without_a_value_in_the_setting_alone_is_an_infinite_loss(sides):
+    reference, candidate = np.array(sides).T
+    losses = SampleMoves(paired_metric("mae"), reference, candidate).losses
+    assert (losses[np.isnan(candidate) & ~np.isnan(reference)] == math.inf).all()
+    assert np.isfinite(losses[np.isfinite(reference) & np.isfinite(candidate)]).all()
+    assert np.isnan(losses[np.isnan(reference)]).all()
+    assert np.isnan(losses).sum() == sum(math.isnan(one) or one == other == math.inf for one, other in sides)
+
+
 @pytest.mark.parametrize("metric", ["mae", "rmse"])
 @given(seed=st.integers(0, 2**20))
 def test_errors_of_samples_make_the_metric(metric, seed):
@@ -200,7 +219,7 @@ def test_the_report_says_what_the_views_have(study):
     assert (
         f"Of 200 samples, tfjs-uint8 has a larger absolute error in 100 (50.0 %, 95 % interval "
         f"{figures['worse_percent_lower']:.1f} to {figures['worse_percent_upper']:.1f}), and a smaller one in 1. The "
-        f"median change is 0 [0, {figures['median_upper']:.3g}] in the unit of the target, and nine in ten change by "
+        f"median change is 0 [0, {figures['median_upper']:.3g}] in the unit of the target, and nine in ten lose "
         f"at most +{figures['p90']:.3g} ["
     ) in text
     first, *_, last = shown("samples", folder)

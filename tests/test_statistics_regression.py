@@ -81,6 +81,8 @@ def test_the_interval_of_a_mean_is_students():
         pytest.param([1.0], id="one sample"),
         pytest.param([1.0, math.inf], id="an infinite error"),
         pytest.param([1.0, math.nan], id="an error that is no number"),
+        pytest.param([0.0] * 40, id="no sample differs"),
+        pytest.param([0.1] * 1000, id="all samples differ by as much"),
     ],
 )
 def test_a_mean_without_an_interval(values):

@@ -28,7 +28,8 @@ class ChangeRow:
     n: int
     """Number of samples that are compared."""
     undefined: int
-    """Samples that are left out: the model is NaN or infinite there, or the metric is not defined."""
+    """Samples that are left out: the model is NaN or infinite there, or its metric is not defined. Where only that of
+    the setting is not, the sample counts as an infinite loss."""
     worse: int | None
     """Samples that became worse: wrong, with a larger error or a lower score; for `agreement` those with another top-1;
     null for `output`."""
@@ -48,7 +49,8 @@ class ChangeRow:
     median_upper: float | None
     """Upper end of the same interval."""
     p90: float | None
-    """90th percentile of the change: nine samples in ten change by at most this."""
+    """90th percentile of the change: nine samples in ten lose at most this, or gain. For `output`, nine in ten
+    differ by at most this."""
     p90_lower: float | None
     """Lower end of its 95 % interval, as for the median."""
     p90_upper: float | None

@@ -120,13 +120,13 @@ class Scores:
     mae: float | None = None
     """Mean absolute error against the labels; only for regression."""
     mae_interval: Interval | None = None
-    """Student's 95 % interval of `mae` over samples; None if an error is not finite."""
+    """Student's 95 % interval of `mae` over samples; None if an error is not finite, or all are the same."""
     rmse: float | None = None
     """Root mean square error against the labels; only for regression."""
     mae_loss: float | None = None
     """MAE of the candidate minus that of the reference; a larger error is a loss."""
     mae_loss_interval: Interval | None = None
-    """Student's 95 % interval of the paired difference."""
+    """Student's 95 % interval of the paired difference; None, too, if no sample differs."""
     rmse_loss: float | None = None
     """RMSE of the candidate minus that of the reference; a larger error is a loss."""
     max_abs_error: float | None = None

@@ -1,17 +1,17 @@
 """Many models as one table: a row for each, with the setting that is recommended, or the smallest one."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from quantlab.errors import QuantlabError
-from quantlab.gate import size
+from quantlab.gate import rounded_down, rounded_up, size
 from quantlab.names import counted, joined
-from quantlab.statistics import paired_metric
 from quantlab.store import Store
-from quantlab.types import Budget, Outcome, Scores, Study
+from quantlab.types import Budget, Interval, Outcome, Study
 from quantlab.types.batch import BatchResult, BatchState
 from quantlab_reports.figures import EMPTY, fixed, number, share
-from quantlab_reports.losses import loss_of
+from quantlab_reports.losses import ShownFigure, figure_of, loss_of, severity
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 from quantlab_reports.subject import Subject
 
@@ -46,6 +46,10 @@ class BatchRow:
     """`pt` for shares, which are in percent; empty for the metric's own unit."""
     value: float | None = None
     """The metric of the model itself."""
+    value_lower: float | None = None
+    """Lower end of its 95 % interval; null where no interval is known, and for samples in groups."""
+    value_upper: float | None = None
+    """Upper end of the same interval."""
     float32_bytes: int | None = None
     """Size of the float32 artifact in the format of the setting."""
     setting: str | None = None
@@ -111,28 +115,17 @@ def _entry(result: BatchResult, budget: Budget | None, *, judging: bool) -> Batc
 
 def _of_study(row: BatchRow, study: Study) -> BatchRow:
     scores = study.reference.scores
-    known = [figure for figure in _figures(scores) if figure[2] is not None] if scores else []
-    metric, unit, value = known[0] if known else (None, None, None)
+    figure = None if scores is None else figure_of(scores, grouped=bool(study.samples.groups_sha256))
+    if figure is not None:
+        row = replace(row, metric=figure.name, unit=figure.unit, value=figure.value)
+        if figure.interval is not None:
+            row = replace(row, value_lower=figure.interval.lower, value_upper=figure.interval.upper)
     return replace(
         row,
         n=scores.n if scores else study.samples.n,
         trials=len(study.trials),
         failed_trials=len(study.failed),
-        metric=metric,
-        unit=unit,
-        value=value,
     )
-
-
-def _figures(scores: Scores) -> list[tuple[str | None, str, float | None]]:
-    unit = "" if scores.metric is None else paired_metric(scores.metric).unit
-    return [
-        ("top-1", "pt", scores.top1),
-        ("mean IoU", "pt", scores.mean_iou),
-        ("position accuracy", "pt", scores.position_accuracy),
-        (scores.metric, unit, scores.metric_value),
-        ("MAE", "", scores.mae),
-    ]
 
 
 def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
@@ -170,7 +163,7 @@ def _smallest(row: BatchRow, subject: Subject) -> BatchRow:
     ]
     if not known:
         return row
-    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -(one[1].value if one[1] else 0.0)))
+    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -(severity(one[1]) if one[1] else 0.0)))
     row = replace(
         row, setting=trial.setting, size_bytes=size_bytes, float32_bytes=_float32_bytes(subject, trial.setting)
     )
@@ -243,7 +236,9 @@ def sizes_in_words(rows: Sequence[BatchRow]) -> str:
 def _itself(row: BatchRow) -> str:
     if row.value is None:
         return EMPTY
-    return f"{row.metric} {fixed(row.value, 2)} %" if row.unit == "pt" else f"{row.metric} {number(row.value, 4)}"
+    ends = (row.value_lower, row.value_upper)
+    interval = None if ends[0] is None or ends[1] is None else Interval(ends[0], ends[1])
+    return ShownFigure(row.metric or "", row.value, interval, row.unit or "").text
 
 
 def _loss(row: BatchRow) -> str:
@@ -254,8 +249,16 @@ def _loss(row: BatchRow) -> str:
     def text(value: float | None) -> str:
         return fixed(value, 2) if points else number(value, 2)
 
-    interval = "" if row.loss_lower is None else f" [{text(row.loss_lower)}, {text(row.loss_upper)}]"
-    return f"{text(row.loss)}{interval}{' pt' if points else ''}"
+    return f"{text(row.loss)}{_bounds(row, points=points)}{' pt' if points else ''}"
+
+
+def _bounds(row: BatchRow, *, points: bool) -> str:
+    """The interval of the loss, rounded outwards, because its upper end may be what decides."""
+    if row.loss_lower is None or row.loss_upper is None:
+        return ""
+    sizes = [abs(end) for end in (row.loss_lower, row.loss_upper) if math.isfinite(end) and end]
+    decimals = 2 if points or not sizes else max(2, 1 - math.floor(math.log10(min(sizes))))
+    return f" [{rounded_down(row.loss_lower, decimals=decimals)}, {rounded_up(row.loss_upper, decimals=decimals)}]"
 
 
 def _notes(row: BatchRow) -> str:
@@ -281,11 +284,13 @@ def _footer(entries: Sequence[BatchEntry], budgets: Sequence[Budget]) -> Iterato
             "smallest: the smallest quantized setting that was measured, whatever it loses, in the runtime in which it "
             "loses most; with a [budget] table, the setting that fits is shown"
         )
-        yield "loss: positive is worse; 95 % interval of each row"
+        yield "loss: positive is worse; 95 % interval of each row, whose ends are rounded outwards"
     else:
         sure = sorted({100 * (2 * budget.confidence - 1) for budget in budgets})
         yield "recommended: the smallest setting that keeps the budget; see 'quantlab recommend STUDY' for the reasons"
         intervals = " or ".join(f"{number(percent, 4)} %" for percent in sure)
         yield f"loss: positive is worse; {intervals} interval, whose upper end is the bound that decides"
+    if any(entry.row.value_lower is not None for entry in entries):
+        yield "the model itself: its metric, with a 95 % interval in brackets"
     if any(entry.row.state == "unchanged" for entry in entries):
         yield "unchanged: no file of the model or of its samples changed since the revision; figures are those it has"

@@ -83,13 +83,10 @@ class Changes:
 
 
 def shown_trial(subject: Subject) -> Trial | None:
-    """The trial whose changes a report shows: of the setting that it is about, or else that in which most changed."""
+    """The trial whose changes a report shows: where most changed, of the setting that it is about if there is one."""
     trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
     own = [trial for trial in subject.study.trials if trial.setting == subject.shown and trial.failure is None]
-    if own:
-        return own[-1]
-
-    return min(trials, key=_likeness, default=None)
+    return min(own or trials, key=_likeness, default=None)
 
 
 def _likeness(trial: Trial) -> float:

@@ -8,7 +8,7 @@ from quantlab.gate import decimals_of, rounded_down, rounded_up
 from quantlab.gate.comparison import ComparedRow, ComparedStudies, ComparedStudy, Difference, Side
 from quantlab.gate.figures import carried_by_few
 from quantlab.names import counted, joined, shortened
-from quantlab.types import REFERENCE, Loss
+from quantlab.types import REFERENCE, Interval, Loss
 from quantlab_reports.compared_likeness import (
     likeness_columns,
     likeness_conclusions,
@@ -16,6 +16,7 @@ from quantlab_reports.compared_likeness import (
     likeness_record,
 )
 from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.losses import figure_of
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 
 __all__ = ["CompareRow", "comparison_table"]
@@ -42,6 +43,10 @@ class CompareRow:
     """`pt` for shares, which are in percent; `dB`; empty for the metric's own unit."""
     value: float | None
     """The metric of this study; null if nothing was measured."""
+    value_lower: float | None
+    """Lower end of its 95 % interval, of this study alone; null where no interval is known."""
+    value_upper: float | None
+    """Upper end of the same interval."""
     size_bytes: int | None
     """Bytes of all files that must be served; null for the model itself."""
     gzip_bytes: int | None
@@ -203,7 +208,32 @@ def _named(pairs: _Pairs) -> str:
 
 def _value_column(compared: ComparedStudies, place: int) -> Column:
     name, unit = compared.studies[place].name, {"pt": " %", "dB": " dB"}.get(compared.unit, "")
-    return Column(f"{name}: {compared.metric}{unit}", lambda row: _value(row.sides[place].value, compared.unit))
+
+    def cell(row: ComparedRow) -> str:
+        side = row.sides[place]
+        interval, text = _interval(compared, row, place), _value(side.value, compared.unit)
+        if interval is None:
+            return text
+        return f"{text} [{_value(interval.lower, compared.unit)}, {_value(interval.upper, compared.unit)}]"
+
+    known = any(_interval(compared, row, place) for row in compared.rows)
+    return Column(f"{name}: {compared.metric}{unit}{' [95 %]' if known else ''}", cell)
+
+
+def _interval(compared: ComparedStudies, row: ComparedRow, place: int) -> Interval | None:
+    """The interval of a metric from the study's own table; None if that is of another metric, or of other samples.
+
+    None for samples in groups, too: the table takes them as independent.
+    """
+    side = row.sides[place]
+    scores = None if side.trial is None else side.trial.scores
+    if scores is None or side.value is None or compared.studies[place].study.samples.groups_sha256:
+        return None
+    if not compared.labelled:
+        return scores.agreement_interval if compared.metric == "agreement" else None
+    figure = figure_of(scores)
+    same = figure is not None and figure.metric == compared.metric and math.isclose(figure.value, side.value)
+    return figure.interval if figure is not None and same else None
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -260,7 +290,8 @@ def _notes(compared: ComparedStudies, row: ComparedRow) -> str:
 
 
 def _records(compared: ComparedStudies, row: ComparedRow) -> Iterator[CompareRow]:
-    for study, side in zip(compared.studies, row.sides, strict=True):
+    for place, (study, side) in enumerate(zip(compared.studies, row.sides, strict=True)):
+        interval = _interval(compared, row, place)
         record = CompareRow(
             setting=row.setting,
             runtime=row.runtime,
@@ -270,6 +301,8 @@ def _records(compared: ComparedStudies, row: ComparedRow) -> Iterator[CompareRow
             metric=compared.metric,
             unit=compared.unit,
             value=side.value,
+            value_lower=None if interval is None else interval.lower,
+            value_upper=None if interval is None else interval.upper,
             size_bytes=side.size_bytes,
             gzip_bytes=side.gzip_bytes,
             n=study.study.samples.n,
@@ -324,6 +357,8 @@ def _footer(compared: ComparedStudies) -> Iterator[str]:
                 f"reverse"
             )
     yield from likeness_footer(compared)
+    if any(_interval(compared, row, place) for row in compared.rows for place in range(len(row.sides))):
+        yield f"{compared.metric} [95 %]: the interval of each study alone, from its own table"
     for one in compared.studies:
         samples, model = one.study.samples, one.study.model
         yield (

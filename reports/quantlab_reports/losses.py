@@ -1,11 +1,13 @@
-"""The loss of a trial as one figure with its interval, whatever the task of its study."""
+"""The loss of a trial, and the metric of the model, as one figure with its interval, whatever the task of its study."""
 
+import math
 from dataclasses import dataclass
 
 from quantlab.statistics import paired_metric
 from quantlab.types import Interval, Scores, Trial
+from quantlab_reports.figures import fixed, number
 
-__all__ = ["ShownLoss", "loss_of"]
+__all__ = ["ShownFigure", "ShownLoss", "figure_of", "loss_of", "severity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,20 @@ class ShownLoss:
     """What is lost, in words: `top-1`, `MAE`, `agreement with the model`."""
     n: int
     """Scored samples."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric as a budget has it, for example `top1`."""
+        return _METRICS.get(self.name, self.name)
+
+
+_METRICS = {"top-1": "top1", "mean IoU": "mean-iou", "position accuracy": "position-accuracy", "MAE": "mae"}
+"""Words for a metric → its name in `quantlab.statistics.PAIRED_METRICS`, where they differ."""
+
+
+def severity(loss: ShownLoss) -> float:
+    """The value by which losses are ordered: what is not finite is worse than any number, in either direction."""
+    return loss.value if math.isfinite(loss.value) else math.inf
 
 
 def loss_of(trial: Trial) -> ShownLoss | None:
@@ -52,6 +68,55 @@ def _figures(scores: Scores) -> list[_Figure]:
         (scores.mae_loss, scores.mae_loss_interval, "", "MAE"),
         (_disagreement(scores), _mirrored(scores.agreement_interval), "pt", "agreement with the model"),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFigure:
+    """The metric of a model or a setting itself."""
+
+    name: str
+    value: float
+    interval: Interval | None
+    """Two-sided 95 % interval, in the same unit; None where none is known."""
+    unit: str
+    """`pt` for shares, which are in percent; empty for the metric's own unit."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric as a budget has it, for example `top1`."""
+        return _METRICS.get(self.name, self.name)
+
+    @property
+    def text(self) -> str:
+        """The name, the figure and the interval: `top-1 97.30 % [96.10, 98.10]`."""
+
+        def told(value: float) -> str:
+            return fixed(value, 2) if self.unit == "pt" else number(value, 4)
+
+        percent = " %" if self.unit == "pt" else ""
+        ends = "" if self.interval is None else f" [{told(self.interval.lower)}, {told(self.interval.upper)}]"
+        return f"{self.name} {told(self.value)}{percent}{ends}"
+
+
+def figure_of(scores: Scores, *, grouped: bool = False) -> ShownFigure | None:
+    """The metric that a table shows of scores, in the order of `loss_of`; None without labels.
+
+    Args:
+        scores: Those of a model or of a setting.
+        grouped: Whether samples are in groups, so that an interval of independent samples would be too narrow.
+    """
+    unit = "" if scores.metric is None else paired_metric(scores.metric).unit
+    figures = (
+        ("top-1", scores.top1, scores.top1_interval, "pt"),
+        ("mean IoU", scores.mean_iou, None, "pt"),
+        ("position accuracy", scores.position_accuracy, None, "pt"),
+        (scores.metric or "", scores.metric_value, None, unit),
+        ("MAE", scores.mae, scores.mae_interval, ""),
+    )
+    for name, value, interval, figure_unit in figures:
+        if value is not None:
+            return ShownFigure(name, value, None if grouped else interval, figure_unit)
+    return None
 
 
 def _disagreement(scores: Scores) -> float | None:

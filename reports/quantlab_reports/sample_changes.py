@@ -31,7 +31,7 @@ from quantlab.types import ChangeRow, SampleKind, SampleRow, Study, Trial
 from quantlab_reports.changed import ChangedSample, Changes, changes_of, names_of_rows
 from quantlab_reports.model import Selection
 
-__all__ = ["LISTED", "TrialChanges", "changes_of_trials", "chosen_trials"]
+__all__ = ["LISTED", "TrialChanges", "changes_of_trials", "chosen_trials", "figures_of_classes"]
 
 LISTED = 100
 """Samples of each kind that are named for a trial, at most."""
@@ -79,22 +79,23 @@ def changes_of_trials(study: Study, trials: Iterable[Trial]) -> Iterator[TrialCh
     if not measured:
         return
     if study.classes and not study.positions:
-        grouped = bool(study.samples.groups_sha256)
         for trial in measured:
             found = changes_of(trial, study)
             if found is not None:
-                yield _of_classes(found, study, grouped=grouped)
+                yield _of_classes(found, study)
         return
     comparing = _Comparing.of(study)
     for trial in measured:
         yield comparing.changes(trial)
 
 
-def _of_classes(found: Changes, study: Study, *, grouped: bool) -> TrialChanges:
+def figures_of_classes(found: Changes, study: Study) -> ChangeRow:
+    """How many samples became wrong, as a share with its interval; without labels, how many have another top-1."""
+    grouped = bool(study.samples.groups_sha256)
     labelled = study.task == "classification"
     worse = found.count("became wrong") if labelled else len(found.samples)
     share = None if grouped or not found.n else clopper_pearson(worse, found.n)
-    figures = ChangeRow(
+    return ChangeRow(
         found.setting,
         found.runtime,
         metric="top1" if labelled else "agreement",
@@ -108,13 +109,16 @@ def _of_classes(found: Changes, study: Study, *, grouped: bool) -> TrialChanges:
         worse_percent_upper=None if share is None else 100 * share.upper,
         **_NO_PERCENTILES,
     )
+
+
+def _of_classes(found: Changes, study: Study) -> TrialChanges:
     by_kind: dict[SampleKind, int] = {}
     samples = []
     for sample in found.samples:
         by_kind[sample.kind] = by_kind.get(sample.kind, 0) + 1
         if by_kind[sample.kind] <= LISTED:
             samples.append(_of_answer(sample, found))
-    return TrialChanges(figures, tuple(samples), by_kind)
+    return TrialChanges(figures_of_classes(found, study), tuple(samples), by_kind)
 
 
 def _of_answer(sample: ChangedSample, found: Changes) -> SampleRow:

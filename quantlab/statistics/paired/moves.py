@@ -33,9 +33,13 @@ class SampleMoves:
 
     @property
     def losses(self) -> _Floats:
-        """(n,): what each sample loses, in the metric's unit; positive is worse; NaN where it is not defined."""
+        """(n,): what each sample loses, in the metric's unit; positive is worse.
+
+        Infinite where only the reference has a value, and NaN where it has none.
+        """
         with np.errstate(invalid="ignore"):
-            return self.metric.sign * (self.reference - self.candidate) + 0.0  # no negative zero
+            losses: _Floats = self.metric.sign * (self.reference - self.candidate) + 0.0  # no negative zero
+        return np.where(np.isnan(self.candidate) & ~np.isnan(self.reference), np.inf, losses)
 
 
 def sample_moves(

@@ -14,6 +14,10 @@ from quantlab.types import Interval
 __all__ = ["MeanSums", "RegressionSums", "labels_shaped"]
 
 
+_ROUNDING = 1e-13
+"""Share of a sum of squares that may be a rounding error of the sum: equal values differ by less."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeanSums(Sums):
     """A mean over samples, as sums that give its interval, too."""
@@ -35,6 +39,9 @@ class MeanSums(Sums):
     def interval(self, confidence: float = 0.95) -> Interval | None:
         """Two-sided interval of the mean by Student's t; None for fewer than two samples, or if one is not finite.
 
+        None also if all values are the same, as where no sample differs: nothing says then how far another one would
+        be, and an interval without a width would claim that it is known.
+
         The mean is ȳ ± t·s/√n, with the quantile t of n − 1 degrees of freedom and the standard deviation s.
         """
         if self.n < 2 or self.non_finite:
@@ -42,8 +49,10 @@ class MeanSums(Sums):
         from scipy.special import stdtrit
 
         mean = self.total / self.n
-        # Rounding may make the difference of two nearly equal sums negative.
-        variance = max(0.0, (self.total_square - self.n * mean * mean) / (self.n - 1))
+        squares = self.total_square - self.n * mean * mean
+        if squares <= _ROUNDING * self.total_square:
+            return None
+        variance = squares / (self.n - 1)
         half = float(stdtrit(self.n - 1, (1 + confidence) / 2)) * math.sqrt(variance / self.n)
         return Interval(mean - half, mean + half, confidence)
 

@@ -19,7 +19,7 @@ def draw_classes(subject: Subject, width: float) -> Drawing | None:
     changed = [one for one in found.classes if one.right_to_wrong or one.wrong_to_right] if found is not None else []
     if found is None or not changed:
         return None
-    names = subject.study.samples.classes
+    names, grouped = subject.study.samples.classes, bool(subject.study.samples.groups_sha256)
     most = sorted(sorted(changed, key=lambda one: -abs(one.loss))[:_MOST], key=lambda one: (-one.loss, one.label))
     rows = []
     for one in most:
@@ -27,11 +27,16 @@ def draw_classes(subject: Subject, width: float) -> Drawing | None:
         between = f"{fixed(one.loss, 1)} [{fixed(one.lower, 1)}, {fixed(one.upper, 1)}]"
         counts = f"{one.right_to_wrong} became wrong and {one.wrong_to_right} right of {one.n:,}"
         told = f"{name}: loss {between} points, {counts}"
-        rows.append(
-            Interval(name, one.loss, one.lower, one.upper, told, colour="@warning" if one.lower > 0 else "@ink")
-        )
+        colour = "@warning" if one.loses and not grouped else "@ink"
+        rows.append(Interval(name, one.loss, one.lower, one.upper, told, colour))
     above = f"{found.setting} in {found.runtime}: classes whose answers changed"
-    titles = (above, "loss of accuracy in points, 90 % interval of each →")
+    of_each = "90 % interval of each, as if samples were independent" if grouped else "90 % interval of each"
+    titles = (above, f"loss of accuracy in points, {of_each} →")
     specification = draw_intervals(rows, width, titles, zero=True)
     left_out = "" if len(changed) <= _MOST else f" {len(changed) - _MOST} more changed less."
-    return Drawing(specification, f"{above}. {'; '.join(row.told for row in rows)}.{left_out}")
+    rule = (
+        "Samples are in groups, which these intervals take as independent: they are too narrow."
+        if grouped
+        else "A class in the warning colour loses with 95 %, for all classes together (Holm)."
+    )
+    return Drawing(specification, f"{above}. {'; '.join(row.told for row in rows)}.{left_out} {rule}")

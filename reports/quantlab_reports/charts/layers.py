@@ -183,12 +183,12 @@ def _dots(own: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
 def _crosses(drawn: DrawnLines, lines: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """A cross for each layer with −∞, which no decibels on the axis are."""
     rows = [
-        {**point, "text": "✕"}
+        {**point, "text": "×"}
         for one, points in zip(drawn.lines, lines, strict=True)
         for row, point in zip(one.rows, points, strict=True)
         if row.sqnr_db == -math.inf
     ]
-    return [marks("text", rows, {"text": {"field": "text"}}, fontSize=13, aria=False)] if rows else []
+    return [marks("text", rows, {"text": {"field": "text"}}, fontSize=18, aria=False)] if rows else []
 
 
 def _band(axes: LayerAxes) -> list[dict[str, Any]]:

@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantlab.gate import size
+from quantlab.names import counted, joined
 from quantlab.types import Trial
-from quantlab_reports.charts.contract import Drawing
+from quantlab_reports.charts.contract import WIDTH, Drawing
 from quantlab_reports.charts.marks import HEIGHT, grid, labels, leaders, line, marks, pixels
-from quantlab_reports.charts.placing import placed
+from quantlab_reports.charts.placing import Box, placed
 from quantlab_reports.figures import number
-from quantlab_reports.losses import ShownLoss, loss_of
+from quantlab_reports.losses import ShownLoss, loss_of, severity
 from quantlab_reports.subject import Subject
 
-__all__ = ["draw_pareto", "has_candidates"]
+__all__ = ["draw_pareto", "notes_of_pareto"]
 
 _SIZES = [bytes_ * 10**power for power in range(3, 12) for bytes_ in (1, 2, 5)]
 _LOSSES = [sign * step * 10.0**power for sign in (1, -1) for power in range(-6, 7) for step in (1, 2, 5)]
+_MOST_BELOW = 3
+"""Lines below the chart for settings that have no place on the scale."""
+_LETTER_PIXELS = 6.6
+"""Width of a letter below the chart, about."""
 _SHOWN_PART = 0.05
 """Part of the height below which ticks of the loss would lie on each other."""
 
@@ -29,32 +34,34 @@ class _Point:
     setting: str
     size_bytes: int
     loss: ShownLoss
-    runtimes: tuple[str, ...]
+    runtime: str
+    """Where it loses most."""
 
     @property
     def lower(self) -> float:
+        """−∞ if nothing bounds the loss from below."""
         return self.loss.value if self.loss.interval is None else self.loss.interval.lower
 
     @property
     def upper(self) -> float:
+        """Infinite if nothing bounds the loss."""
         return self.loss.value if self.loss.interval is None else self.loss.interval.upper
 
 
 def draw_pareto(subject: Subject, width: float) -> Drawing | None:
-    """Draw every measured setting once, in the runtime where it loses most; None without a loss."""
-    points = _points(subject)
+    """Draw every measured setting once, in the runtime where it loses most; None without a finite loss.
+
+    A setting whose loss is NaN or infinite in one runtime has no place on the scale, and is named below it.
+    """
+    points, off_scale = _points(subject)
     if not points:
         return None
-    margin = _margin(subject)
-    tried = _candidates(subject)
-    axes = _Axes.of(points, tried, margin, width)
+    margin = _margin(subject, points[0].loss)
+    axes = _Axes.of(points, _candidates(subject), margin, width)
+    tried = _drawn(subject, axes)
     rows = [_row(point, axes, subject) for point in points]
-    taken = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
-    if margin is not None:  # the line, and the words at its right end
-        y = axes.down(margin)
-        taken += [(0.0, y - 3, width, y + 3), (width - 115, y - 18, width, y)]
     places = [(row["x"], row["y"]) for row in rows]
-    found = placed(places, [point.setting for point in points], (width, HEIGHT), taken)
+    found = placed(places, [point.setting for point in points], (width, HEIGHT), _taken(rows, axes, margin))
     texts = [
         {"x": label.x, "y": label.y, "text": label.text, "colour": row["colour"]}
         for label, row in zip(found, rows, strict=True)
@@ -68,16 +75,60 @@ def draw_pareto(subject: Subject, width: float) -> Drawing | None:
     layers = [
         *grid(width, down=axes.loss_ticks(), across=axes.size_ticks(), titles=titles),
         *([] if margin is None else _margin_line(axes, margin, loss)),
-        *_small([one for one in tried if axes.holds(one.size_bytes, one.loss)], axes),
+        *_small(tried, axes),
         *_front(points, rows),
         marks("rule", rows, {"y": pixels("lower"), "y2": pixels("upper")}, strokeWidth=2, aria=False),
         marks("point", rows, {}, size=110),
         *leaders(found, rows),
         *labels(texts),
+        *_named_below(off_scale, width),
     ]
-    return Drawing(
-        {"width": width, "height": HEIGHT, "layer": layers}, f"{_in_words(points, subject)}{_tried_in_words(tried)}"
-    )
+    told = " ".join([_in_words(points, subject), *notes_of_pareto(subject)])
+    return Drawing({"width": width, "height": HEIGHT, "layer": layers}, told)
+
+
+def _taken(rows: Sequence[dict[str, Any]], axes: "_Axes", margin: float | None) -> list[Box]:
+    """What labels should not cover: the intervals, and the line of the margin with the words at its right end."""
+    taken: list[Box] = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
+    if margin is not None:
+        y = axes.down(margin)
+        taken += [(0.0, y - 3, axes.width, y + 3), (axes.width - 115, y - 18, axes.width, y)]
+    return taken
+
+
+def notes_of_pareto(subject: Subject) -> list[str]:
+    """What readers must know about what is not on the scale, as sentences: settings, candidates, the allowed loss."""
+    points, off_scale = _points(subject)
+    told = []
+    if off_scale:
+        told.append(f"Not on the scale: {joined([_off_scale_in_words(point) for point in off_scale])}.")
+    if not points:
+        return told
+    margin = _margin(subject, points[0].loss)
+    tried, axes = _candidates(subject), _Axes.of(points, _candidates(subject), margin, WIDTH)
+    told += _tried_in_words(tried, _drawn(subject, axes))
+    limited = _limited_metric(subject)
+    if limited is not None and limited != points[0].loss.metric:
+        told.append(f"The budget limits {limited}, which this chart does not show.")
+    return told
+
+
+def _off_scale_in_words(point: _Point) -> str:
+    return f"{point.setting} (loss of {point.loss.name} {number(point.loss.value)} in {point.runtime})"
+
+
+def _named_below(off_scale: Sequence[_Point], width: float) -> list[dict[str, Any]]:
+    """A line for each of the first settings without a place on the scale."""
+    most = int(width / _LETTER_PIXELS)
+    told = [f"× {one.setting}: loss {number(one.loss.value)} in {one.runtime}, off the scale" for one in off_scale]
+    if len(told) > _MOST_BELOW:
+        told = [*told[: _MOST_BELOW - 1], f"× and {len(told) - _MOST_BELOW + 1} more, off the scale"]
+    rows = [
+        {"x": 0.0, "y": HEIGHT + 62 + 18 * place, "text": text if len(text) <= most else f"{text[: most - 1]}…"}
+        for place, text in enumerate(told)
+    ]
+    look = {"text": {"field": "text"}, "color": {"value": "@warning"}}
+    return [marks("text", rows, look, align="left", fontSize=12, aria=False)] if rows else []
 
 
 def _front(points: Sequence[_Point], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,18 +141,20 @@ def _front(points: Sequence[_Point], rows: Sequence[dict[str, Any]]) -> list[dic
     return [line(ends, "line", thickness=1, aria=False, opacity=0.7)] if len(ends) > 1 else []
 
 
-def _points(subject: Subject) -> list[_Point]:
-    """The settings that the target can run."""
-    points = []
+def _points(subject: Subject) -> tuple[list[_Point], list[_Point]]:
+    """The settings that the target can run, each in the runtime where it loses most: on the scale, and off it."""
+    points: list[_Point] = []
+    off_scale: list[_Point] = []
     for setting in dict.fromkeys(trial.setting for trial in subject.study.trials):
-        shown = [(trial, loss) for trial in subject.trials_of(setting) if (loss := _finite(trial))]
+        shown = [(trial, loss) for trial in subject.trials_of(setting) if (loss := loss_of(trial)) is not None]
         if not shown or not _runs(shown[0][0], subject):
             continue
-        trial, loss = max(shown, key=lambda one: one[1].value)
+        trial, loss = max(shown, key=lambda one: severity(one[1]))
         size_bytes = subject.size_of(trial.variant)
         if size_bytes:
-            points.append(_Point(setting, size_bytes, loss, tuple(one.runtime for one, _ in shown)))
-    return points
+            chosen = points if math.isfinite(loss.value) else off_scale
+            chosen.append(_Point(setting, size_bytes, loss, trial.runtime))
+    return points, off_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +173,23 @@ class _Tried:
 
 
 def _candidates(subject: Subject) -> list[_Tried]:
-    """The candidates of the formats that the target can run; none if nothing was tuned, or they have no loss."""
+    """The candidates of the formats that the target can run; none if nothing was tuned, or they have no loss.
+
+    A loss may be infinite or NaN.
+    """
     formats = {} if subject.tuning is None else subject.tuning.formats
     return [
         _Tried(one.name, one.size_bytes, one.loss, one.n)
         for name, decided in formats.items()
         if subject.target.formats is None or name in subject.target.formats
         for one in decided.candidates
-        if not one.official and one.loss is not None and math.isfinite(one.loss)
+        if not one.official and one.loss is not None
     ]
 
 
-def has_candidates(subject: Subject) -> bool:
-    """Whether candidates of a search are drawn."""
-    return bool(_candidates(subject))
+def _drawn(subject: Subject, axes: "_Axes") -> list[_Tried]:
+    """The candidates within the axes."""
+    return [one for one in _candidates(subject) if axes.holds(one.size_bytes, one.loss)]
 
 
 def _small(tried: Sequence[_Tried], axes: "_Axes") -> list[dict[str, Any]]:
@@ -144,10 +200,18 @@ def _small(tried: Sequence[_Tried], axes: "_Axes") -> list[dict[str, Any]]:
     return [marks("point", rows, {}, size=18, opacity=0.6)] if rows else []
 
 
-def _tried_in_words(tried: Sequence[_Tried]) -> str:
-    if not tried:
-        return ""
-    return f" Small points are {len(tried)} candidates of the search, with their loss on {tried[0].n:,} search samples."
+def _tried_in_words(tried: Sequence[_Tried], drawn: Sequence[_Tried]) -> list[str]:
+    """How many candidates are drawn, and how many are not."""
+    outside = len(tried) - len(drawn)
+    lie = "lies" if outside == 1 else "lie"
+    if not drawn:
+        return [f"No candidate of the search is drawn: {outside:,} {lie} outside the scale."] if outside else []
+    counts = " or ".join(f"{n:,}" for n in sorted({one.n for one in drawn}))
+    beyond = f"; {outside:,} more {lie} outside the scale" if outside else ""
+    points = "The small point is" if len(drawn) == 1 else "Small points are"
+    found = counted(len(drawn), "candidate")
+    whose = "its" if len(drawn) == 1 else "their"
+    return [f"{points} {found} of the search, with {whose} loss on {counts} search samples{beyond}."]
 
 
 def _runs(trial: Trial, subject: Subject) -> bool:
@@ -155,18 +219,24 @@ def _runs(trial: Trial, subject: Subject) -> bool:
     return formats is None or trial.variant is None or trial.variant.format in formats
 
 
-def _finite(trial: Trial) -> ShownLoss | None:
-    loss = loss_of(trial)
-    return loss if loss is not None and math.isfinite(loss.value) else None
+def _judged(subject: Subject) -> Sequence[tuple[str, float]]:
+    """The metric and the allowed loss of every judgement that has both."""
+    settings = () if subject.recommendation is None else subject.recommendation.verdict.settings
+    return [
+        (one.loss.metric, one.margin)
+        for setting in settings
+        for one in setting.judgements
+        if one.loss is not None and one.margin is not None
+    ]
 
 
-def _margin(subject: Subject) -> float | None:
-    """The allowed loss in the unit of the chart."""
-    chosen = subject.recommendation
-    if chosen is None:
-        return None
-    margins = [one.margin for setting in chosen.verdict.settings for one in setting.judgements]
-    return next((margin for margin in margins if margin is not None), None)
+def _margin(subject: Subject, loss: ShownLoss) -> float | None:
+    """The allowed loss in the unit of the chart; None if another metric is limited than the chart shows."""
+    return next((margin for metric, margin in _judged(subject) if metric == loss.metric), None)
+
+
+def _limited_metric(subject: Subject) -> str | None:
+    return next((metric for metric, _ in _judged(subject)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +258,10 @@ class _Axes:
     @classmethod
     def of(cls, points: Sequence[_Point], tried: Sequence[_Tried], margin: float | None, width: float) -> "_Axes":
         sizes = [*(point.size_bytes for point in points), *(one.size_bytes for one in tried)]
-        ends = [0.0, *(point.lower for point in points), *(point.upper for point in points)]
-        ends += [] if margin is None else [margin]
-        typical = sorted(abs(point.upper) for point in points)[len(points) // 2]
+        values = [value for point in points for value in (point.lower, point.loss.value, point.upper)]
+        ends = [0.0, *(value for value in values if math.isfinite(value)), *([] if margin is None else [margin])]
+        bounds = (point.upper if math.isfinite(point.upper) else point.loss.value for point in points)
+        typical = sorted(map(abs, bounds))[len(points) // 2]
         linear = margin or typical or max(map(abs, ends)) or 1.0
         return cls(min(sizes) / 1.25, max(sizes) * 1.6, min(ends), max(ends), linear, width)
 
@@ -204,7 +275,9 @@ class _Axes:
         return self.width * math.log(size_bytes / self.smallest) / whole
 
     def down(self, loss: float) -> float:
-        """Pixels from the top; a larger loss is lower."""
+        """Pixels from the top; a larger loss is lower, and an end without a bound is at that of the chart."""
+        if not math.isfinite(loss):
+            return HEIGHT if loss > 0 else 0.0
         top, bottom = self._bent(self.lowest), self._bent(self.highest)
         part = (self._bent(loss) - top) / (bottom - top) if bottom > top else 0.5
         return HEIGHT * (0.06 + 0.88 * part)
@@ -256,7 +329,7 @@ def _in_words(points: Sequence[_Point], subject: Subject) -> str:
     worst = max(points, key=lambda point: point.loss.value)
     word = subject.target.size_word
     return (
-        f"Download size ({word}) against loss of {len(points)} settings. The smallest is {_told(smallest)}. "
+        f"Download size ({word}) against loss of {counted(len(points), 'setting')}. The smallest is {_told(smallest)}. "
         f"The largest loss: {_told(worst)}."
     )
 

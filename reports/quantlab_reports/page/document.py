@@ -13,7 +13,7 @@ from quantlab.errors import UsageError
 from quantlab.names import counted, joined
 from quantlab_reports.batch import BatchRow, sizes_in_words
 from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_page
-from quantlab_reports.charts.pareto import has_candidates
+from quantlab_reports.charts.pareto import notes_of_pareto
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
 from quantlab_reports.model import Table
@@ -45,7 +45,7 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
         facts=_facts(subject),
         version=study.versions.get("quantlab", ""),
         pareto=views,
-        absent=CHARTS["pareto"].absent,
+        absent=" ".join(notes_of_pareto(subject)) or CHARTS["pareto"].absent,
         caption=_caption(subject, views),
         sections=filled,
     )
@@ -101,11 +101,13 @@ def _caption(subject: Subject, views: Sequence[View]) -> str:
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
     told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
-    if has_candidates(subject):
-        told.append("Small points are candidates of the search, with their loss on the search samples.")
-    runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
-    if len(views) == 1 and len(runtimes) > 1:
-        told.append(f"It is the same in {joined(list(runtimes))}.")
+    told += notes_of_pareto(subject)
+    drawn = [name for view in views for name in view.names if name]
+    if len(views) == 1 and len(drawn) > 1:
+        told.append(f"It is the same in {joined(drawn)}.")
+    absent = [name for name in dict.fromkeys(trial.runtime for trial in subject.study.trials) if name not in drawn]
+    if absent and drawn:
+        told.append(f"In {joined(absent)}, no setting has a finite loss.")
     return " ".join(told)
 
 

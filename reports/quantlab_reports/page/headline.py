@@ -6,7 +6,7 @@ from quantlab.gate import size
 from quantlab.names import counted, counted_candidates
 from quantlab.types import Outcome, Recommendation, SettingVerdict
 from quantlab_reports.figures import fixed, number
-from quantlab_reports.losses import loss_of
+from quantlab_reports.losses import loss_of, severity
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.recommendation import lacking_samples, loss_in_words
 
@@ -113,11 +113,11 @@ def _without_budget(subject: Subject) -> tuple[str, str]:
     )
     if not known:
         return claim, "No loss was measured; errors against the model's outputs are below."
-    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -one[1].value))
+    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -severity(one[1])))
     unit = " points" if loss.unit == "pt" else ""
     interval = loss.interval
     between = "" if interval is None else f" [{number(interval.lower)}, {number(interval.upper)}]"
     return claim, (
-        f"The smallest is {trial.setting}, {size(size_bytes)} {subject.target.size_word}; loss of {loss.name}: "
-        f"{number(loss.value)}{between}{unit}, n = {loss.n:,}."
+        f"The smallest measured setting is {trial.setting}, {size(size_bytes)} {subject.target.size_word}; loss of "
+        f"{loss.name}: {number(loss.value)}{between}{unit}, n = {loss.n:,}."
     )

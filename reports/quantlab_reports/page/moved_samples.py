@@ -14,7 +14,7 @@ from quantlab_reports.sample_changes import TrialChanges, changes_of_trials
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.samples import change_of, value_of
 
-__all__ = ["moved_samples", "picture_of_row"]
+__all__ = ["left_out_in_words", "moved_samples", "picture_of_row", "share_in_words"]
 
 _MOST_CARDS = 60
 _MOST_BETTER = 20
@@ -79,27 +79,47 @@ def picture_of_row(subject: Subject, row: int) -> str:
 
 def _conclusion(figures: ChangeRow, study: Study) -> str:
     if not figures.n or figures.median is None:
-        return f"No sample can be compared: {counted(figures.undefined, 'sample')} are left out."
+        return f"No sample can be compared. {left_out_in_words(figures)}"
+    left_out = f" {left_out_in_words(figures)}" if figures.undefined else ""
+    return f"{_changes(figures, study)}.{left_out}"
+
+
+def left_out_in_words(figures: ChangeRow) -> str:
+    """How many samples have no figure, as a sentence."""
+    are = "is" if figures.undefined == 1 else "are"
+    return (
+        f"{counted(figures.undefined, 'sample')} {are} left out: the model is NaN or infinite there, or its metric is "
+        f"not defined."
+    )
+
+
+def share_in_words(figures: ChangeRow) -> str:
+    """The share of samples that became worse, with its interval where there is one."""
+    share = f"{fixed(figures.worse_percent, 1)} %"
+    if figures.worse_percent_lower is None:
+        return share
+    between = f"{fixed(figures.worse_percent_lower, 1)} to {fixed(figures.worse_percent_upper, 1)}"
+    return f"{share}, 95 % interval {between}"
+
+
+def _changes(figures: ChangeRow, study: Study) -> str:
     samples = counted(figures.n, "sample")
     if figures.worse is None:
         labels = "Without labels no error is known: the" if study.task == "similarity" else "The"
         if figures.median == 0 == figures.p90:
-            return f"{labels} outputs of {figures.setting} are those of the model in at least nine in ten of {samples}."
+            return f"{labels} outputs of {figures.setting} are those of the model in at least nine in ten of {samples}"
         median, p90 = _figure(figures, "median"), _figure(figures, "p90")
         return (
             f"{labels} outputs of {figures.setting} differ from those of the model by at most {median} in half of "
-            f"{samples}, and by at most {p90} in nine of ten."
+            f"{samples}, and by at most {p90} in nine of ten"
         )
     if not figures.worse and not figures.better:
-        return f"{figures.setting} has the model's {_measure(figures)} in all {samples}."
-    share = f"{fixed(figures.worse_percent, 1)} %"
-    if figures.worse_percent_lower is not None:
-        between = f"{fixed(figures.worse_percent_lower, 1)} to {fixed(figures.worse_percent_upper, 1)}"
-        share = f"{share}, 95 % interval {between}"
+        return f"{figures.setting} has the model's {_measure(figures)} in all {samples}"
+    share = share_in_words(figures)
     return (
         f"Of {samples}, {figures.setting} has {_worse(figures)} in {figures.worse:,} ({share}), and {_better(figures)} "
         f"in {figures.better:,}. The median change is {_figure(figures, 'median')} {_in(figures, study)}, and nine "
-        f"in ten change by at most {_figure(figures, 'p90')}."
+        f"in ten lose at most {_figure(figures, 'p90')}"
     )
 
 

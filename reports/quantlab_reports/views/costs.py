@@ -4,7 +4,7 @@ JSON and CSV rows have the fields of `CostRow` as keys. A value is null if it wa
 `memory_reason` says why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantlab.types import Cost, Costs, Study, Trial
@@ -12,7 +12,7 @@ from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import NOTES, Column, RowView, Selection, Table
 from quantlab_reports.views.cells import figure, scaled, smallest_first, text
 
-__all__ = ["COSTS", "CostRow", "cost_rows", "cost_table"]
+__all__ = ["COSTS", "CostRow", "cost_rows", "cost_table", "interval_of_rounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,23 @@ COSTS = RowView(
     ),
 )
 """The view of `quantlab show costs`."""
+
+
+def interval_of_rounds(coverages: Iterable[float | None]) -> str:
+    """What the intervals of medians are, in words; empty without any.
+
+    >>> interval_of_rounds([0.75, 0.75]), interval_of_rounds([0.75, 0.9375]), interval_of_rounds([None])
+    ('interval that contains it with 75 %', 'interval that contains it with 75 to 93.8 %', 'interval')
+
+    Args:
+        coverages: The probability with which each contains the median; None where it is not recorded.
+    """
+    every = list(coverages)
+    known = sorted({coverage for coverage in every if coverage is not None})
+    if not known:
+        return "interval" if every else ""
+    shown = [number(100 * coverage) for coverage in dict.fromkeys((known[0], known[-1]))]
+    return f"interval that contains it with {' to '.join(shown)} %"
 
 
 def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:

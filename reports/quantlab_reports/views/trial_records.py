@@ -20,9 +20,9 @@
 | `mean_iou`, `mean_iou_loss_points`, `…_lower`, `…_upper` | label maps: percentage, percentage points, and a 95 % interval for which samples are resampled |
 | `position_accuracy`, `position_loss_points`, `…_lower`, `…_upper` | label maps and sequences: the same for the share of positions (pixels, steps) that are right |
 | `right_to_wrong`, `wrong_to_right` | number of samples that became wrong and right |
-| `mae`, `mae_lower`, `mae_upper` | regressions: mean absolute error against the labels, with Student's 95 % interval over samples; the interval is null with fewer than two samples, if an error is not finite, and in studies of an older quantlab |
+| `mae`, `mae_lower`, `mae_upper` | regressions: mean absolute error against the labels, with Student's 95 % interval over samples; the interval is null with fewer than two samples, if an error is not finite, if all samples have the same one, and in studies of an older quantlab |
 | `rmse` | regressions: root mean square error against the labels |
-| `mae_loss`, `mae_loss_lower`, `mae_loss_upper` | variant − reference, with the same interval of the paired difference |
+| `mae_loss`, `mae_loss_lower`, `mae_loss_upper` | variant − reference, with the same interval of the paired difference; null, too, if no sample differs |
 | `rmse_loss` | variant − reference |
 | `max_abs_error`, `rms_error`, `sqnr_db`, `cosine` | the scored output compared with that of the reference |
 | `kl_mean`, `kl_standard_error` | KL(reference‖variant) in nats; null if it is infinite or undefined for a sample |

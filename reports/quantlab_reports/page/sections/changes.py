@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from quantlab.errors import StudyError
 from quantlab.names import counted
-from quantlab.types import Study
+from quantlab.types import ChangeRow, Study
 from quantlab_reports.changed import Answer, ChangedSample, Changes, changes_of, shown_trial
 from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, with_sign
 from quantlab_reports.page.contract import Content
 from quantlab_reports.page.markup import safe
-from quantlab_reports.page.moved_samples import moved_samples, picture_of_row
+from quantlab_reports.page.moved_samples import left_out_in_words, moved_samples, picture_of_row, share_in_words
+from quantlab_reports.sample_changes import figures_of_classes
 from quantlab_reports.subject import Subject
 
 __all__ = ["changes_section"]
@@ -63,23 +64,31 @@ def _of_classes(found: Changes, subject: Subject) -> Content:
         "unlisted": len(found.samples) - MOST_CARDS - _MOST_LISTED,
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
         "more_pairs": len(found.pairs) - _MOST_PAIRS,
+        "grouped": bool(study.samples.groups_sha256),
         "chart": None if (drawn := for_page(CHARTS["classes"], subject)) is None else safe(drawn),
         "classes": classes[:_MOST_CLASSES],
         "more_classes": len(classes) - _MOST_CLASSES,
     }
-    return Content(_conclusion(found), "changes.html.jinja", values)
+    return Content(_conclusion(found, study), "changes.html.jinja", values)
 
 
-def _conclusion(found: Changes) -> str:
+def _conclusion(found: Changes, study: Study) -> str:
+    figures = figures_of_classes(found, study)
+    left_out = "" if not figures.undefined else f" {left_out_in_words(figures)}"
+    return f"{_answers(found, figures)}.{left_out}"
+
+
+def _answers(found: Changes, figures: ChangeRow) -> str:
     if not found.samples:
-        return f"{found.setting} gives the model's answer on all {found.n:,} samples."
+        return f"{found.setting} gives the model's answer on all {found.n:,} samples"
     wrong, right = found.count("became wrong"), found.count("became right")
     others = len(found.samples) - wrong - right
     start = f"Of {found.n:,} samples, {found.setting} answers {counted(len(found.samples), 'sample')} differently"
     if not found.classes:
-        return f"{start}; without labels it is not known which answer is right."
+        share = share_in_words(figures)
+        return f"{start} ({share}); without labels it is not known which answer is right"
     rest = f", and {others:,} {'is' if others == 1 else 'are'} wrong both times" if others else ""
-    return f"{start}: {wrong:,} became wrong, {right:,} became right{rest}."
+    return f"{start}: {wrong:,} became wrong ({share_in_words(figures)}), {right:,} became right{rest}"
 
 
 def _card(sample: ChangedSample, subject: Subject) -> Card:

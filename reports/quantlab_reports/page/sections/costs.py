@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from quantlab.names import counted
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import NOTES, Selection
 from quantlab_reports.page.contract import Content
@@ -42,24 +43,28 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
     timed = [row for row in rows if row.steady_median_ms is not None]
     if not timed:
         return "No trial could be timed; the reasons are in the table."
-    own = [row for row in timed if row.setting == subject.shown] or timed
-    row = min(
-        [row for row in own if row.runtime in subject.judged_runtimes] or own,
-        key=lambda one: one.steady_median_ms or 0.0,
-    )
-    interval = (
-        ""
-        if row.steady_median_lower_ms is None or row.steady_median_upper_ms is None
-        else f" [{number(row.steady_median_lower_ms)}, {number(row.steady_median_upper_ms)}]"
-    )
+    own = [row for row in timed if row.setting == subject.shown]
+    judged = [row for row in own if row.runtime in subject.judged_runtimes] or own or timed
+    row = max(judged, key=lambda one: one.steady_median_ms or 0.0)
     ratio = row.median_to_float32
     against = (
         "" if ratio is None or _is_float32(row.setting, subject) else f", {fixed(ratio, 2)} times as long as float32"
     )
+    others = len({one.runtime for one in judged}) > 1
+    slowest = f", the slowest of {counted(len(judged), 'runtime' if own else 'trial')}"
     return (
-        f"A call of {row.setting} takes {number(row.steady_median_ms)}{interval} ms in {row.runtime}{against}, on "
-        f"{row.machine}; do not use these times for phones."
+        f"A call of {row.setting} takes {number(row.steady_median_ms)} ms{_between(row)} in {row.runtime}"
+        f"{slowest if others or not own else ''}{against}, on {row.machine}; times on phones differ."
     )
+
+
+def _between(row: CostRow) -> str:
+    """The interval of the median with its coverage, which is less than 95 %; empty with one round."""
+    if row.steady_median_lower_ms is None or row.steady_median_upper_ms is None:
+        return ""
+    between = f"{number(row.steady_median_lower_ms)} to {number(row.steady_median_upper_ms)}"
+    coverage = row.steady_median_coverage
+    return f" ({between}{'' if coverage is None else f' with {number(100 * coverage)} %'})"
 
 
 def _is_float32(setting: str, subject: Subject) -> bool:

@@ -1,13 +1,14 @@
 """The table: every setting in every runtime, with the loss as a whisker."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantlab.gate import size
-from quantlab.names import joined
-from quantlab.types import Study, Trial
+from quantlab.names import counted, joined
+from quantlab.types import Interval, Study, Trial
 from quantlab_reports.figures import EMPTY, fixed, number
-from quantlab_reports.losses import ShownLoss, loss_of
+from quantlab_reports.losses import ShownLoss, figure_of, loss_of, severity
 from quantlab_reports.page.contract import Content
 from quantlab_reports.page.tables import notes_of_rows
 from quantlab_reports.subject import Subject
@@ -68,23 +69,60 @@ def trials_section(subject: Subject) -> Content:
 
 
 def _conclusion(study: Study) -> str:
-    known = [(trial, loss) for trial in study.trials if (loss := loss_of(trial)) is not None and loss.interval]
+    """Which settings lose, each in the runtime where it loses most; first those whose loss is no finite number."""
+    measured = [(trial, loss) for trial in study.trials if (loss := loss_of(trial)) is not None]
+    known = [one for one in measured if one[1].interval or not math.isfinite(one[1].value)]
     if not known:
-        return f"{len(study.trials)} trials; no figure of the loss has an interval here."
-    shown = {trial.setting: loss for trial, loss in known if loss.interval and loss.interval.lower > 0}
-    settings = len({trial.setting for trial, _ in known})
-    name = known[0][1].name
-    if not shown:
-        return f"For none of {settings} settings do the samples show a loss of {name}: every interval contains 0."
-    named = joined([f"{setting} ({number(loss.value)})" for setting, loss in shown.items()])
-    return f"Of {settings} settings, the samples show a loss of {name} for {len(shown)}: {named}."
+        return f"{counted(len(study.trials), 'trial')}; no figure of the loss has an interval here."
+    worst: dict[str, _Worst] = {}
+    for trial, loss in known:
+        if trial.setting not in worst or _order(loss) > _order(worst[trial.setting][1]):
+            worst[trial.setting] = trial, loss
+    endless = [one for one in worst.values() if not math.isfinite(one[1].value)]
+    shown = [one for one in worst.values() if one not in endless and _lower(one[1]) > 0]
+    settings, name = counted(len(worst), "setting"), known[0][1].name
+    told = [f"The loss of {name} is not finite for {_named(endless)}."] if endless else []
+    if shown:
+        told.append(f"Of {settings}, the samples show a loss of {name} for {len(shown)}: {_named(shown)}.")
+    elif len(endless) < len(worst):
+        rest = counted(len(worst) - len(endless), "other setting" if endless else "setting")
+        told.append(f"For none of {rest} do the samples show a loss of {name}: no interval is above 0.")
+    if len([one for one in known if one[1].interval]) > 1:
+        told.append("Each interval has 95 % by itself, not for all rows together.")
+    return " ".join(told)
+
+
+_Worst = tuple[Trial, ShownLoss]
+"""A setting in the runtime where the samples show most of a loss."""
+
+
+def _order(loss: ShownLoss) -> tuple[bool, float]:
+    """Losses that are shown come before larger ones that are not."""
+    return _lower(loss) > 0, severity(loss)
+
+
+def _lower(loss: ShownLoss) -> float:
+    if not math.isfinite(loss.value):
+        return math.inf
+    return -math.inf if loss.interval is None else loss.interval.lower
+
+
+def _named(found: Sequence[_Worst]) -> str:
+    """Settings with their losses, intervals and runtimes."""
+    return joined(
+        [
+            f"{trial.setting} ({_loss_text(loss)}{' pt' if loss.unit == 'pt' and loss.interval else ''} in "
+            f"{trial.runtime})"
+            for trial, loss in found
+        ]
+    )
 
 
 def _headings(losses: list[ShownLoss], subject: Subject) -> list[str]:
     loss = losses[0] if losses else None
     unit = "" if loss is None or loss.unit != "pt" else ", points"
     name = "loss" if loss is None else f"loss of {loss.name}{unit}"
-    return [f"size, {subject.target.size_word}", f"{name} [95 %]", "agreement %", "SQNR dB", "ms/sample"]
+    return [f"size, {subject.target.size_word}", f"{name} [95 %]", "agreement % [95 %]", "SQNR dB", "ms/sample"]
 
 
 def _row(trial: Trial, subject: Subject, scale: "_Scale") -> Row:
@@ -92,12 +130,14 @@ def _row(trial: Trial, subject: Subject, scale: "_Scale") -> Row:
     size_bytes = subject.size_of(trial.variant)
     milliseconds = trial.timing.ms_per_sample if trial.timing else None
     agreement = scores.agreement if scores else None
+    grouped = bool(subject.study.samples.groups_sha256)
+    interval = None if scores is None or grouped else scores.agreement_interval
     sqnr = scores.sqnr_db if scores else None
     cells = (
         Cell(EMPTY) if size_bytes is None else Cell(size(size_bytes), size_bytes),
-        Cell(_loss_text(loss), math.inf if loss is None else loss.value, scale.whisker(loss)),
-        Cell(fixed(agreement, 2), math.inf if agreement is None else -agreement),
-        Cell(fixed(sqnr, 1), math.inf if sqnr is None else -sqnr),
+        Cell(_loss_text(loss), math.inf if loss is None else severity(loss), scale.whisker(loss)),
+        Cell(_with_ends(agreement, interval), _descending(agreement)),
+        Cell(fixed(sqnr, 1), _descending(sqnr)),
         Cell(fixed(milliseconds, 3), math.inf if milliseconds is None else milliseconds),
     )
     return Row(
@@ -108,6 +148,11 @@ def _row(trial: Trial, subject: Subject, scale: "_Scale") -> Row:
         cells,
         _outcome(trial, subject),
     )
+
+
+def _descending(value: float | None) -> float:
+    """The number by which a column is sorted whose larger figures are better."""
+    return math.inf if value is None else -value
 
 
 def _notes(trial: Trial) -> tuple[str, ...]:
@@ -126,6 +171,12 @@ def _loss_text(loss: ShownLoss | None) -> str:
     return f"{text} [{lower}, {upper}]"
 
 
+def _with_ends(percent: float | None, interval: Interval | None) -> str:
+    """A figure in percent and its interval."""
+    text = fixed(percent, 2)
+    return text if interval is None else f"{text} [{fixed(interval.lower, 2)}, {fixed(interval.upper, 2)}]"
+
+
 def _outcome(trial: Trial, subject: Subject) -> str:
     chosen = subject.recommendation
     if chosen is None:
@@ -141,12 +192,13 @@ def _outcome(trial: Trial, subject: Subject) -> str:
 
 
 def _reference(study: Study) -> str:
+    """The metric of the model itself with its interval; empty without one."""
     scores = study.reference.scores
-    if scores is None or scores.top1 is None:
+    figure = None if scores is None else figure_of(scores, grouped=bool(study.samples.groups_sha256))
+    if scores is None or figure is None:
         return ""
-    interval = scores.top1_interval
-    between = "" if interval is None else f" [{fixed(interval.lower, 2)}, {fixed(interval.upper, 2)}]"
-    return f"The model itself: top-1 {fixed(scores.top1, 2)} %{between}, n = {scores.n:,}."
+    interval = "" if figure.interval is None else ", 95 % interval"
+    return f"The model itself: {figure.text}{interval}, n = {scores.n:,}."
 
 
 @dataclass(frozen=True, slots=True)
