@@ -67,14 +67,29 @@ export function licencesText(packages, apacheText, mitText) {
 }
 
 /**
+ * Notices of sources that a package took from others under the Apache licence, which must be kept.
+ * @param {string[]} comments
+ * @param {string[]} own what is said of the package itself
+ */
+function takenIn(comments, own) {
+  const below = `The text of ${APACHE} is below.`;
+  const taken = [...new Set(comments)].filter((comment) => /Apache License/i.test(comment));
+  if (!taken.length || own.includes(below)) return [];
+  return [...taken.map((comment) => `\n${comment}`), below];
+}
+
+/**
  * A package's licence files, or, if it has none, the copyright notices in its sources.
  * @type {(bundled: BundledPackage) => string[]}
  */
 function notices({ folder, files, licence }) {
   const names = fs.readdirSync(folder).filter((name) => /^(licen[cs]e|copying|notice)/i.test(name)).sort();
   const texts = names.map((name) => fs.readFileSync(path.join(folder, name), 'utf8').trim());
-  if (texts.length) return texts.map((text) => (isApache(text) ? `The text of ${APACHE} is below.` : `\n${text}`));
   const comments = files.flatMap((file) => copyrightComments(fs.readFileSync(file, 'utf8')));
+  if (texts.length) {
+    const own = texts.map((text) => (isApache(text) ? `The text of ${APACHE} is below.` : `\n${text}`));
+    return [...own, ...takenIn(comments, own)];
+  }
   if (licence === 'MIT' && !comments.some((comment) => /permission/i.test(comment))) {
     return [...new Set(comments), 'The text of MIT is below.'].map((text) => `\n${text}`);
   }

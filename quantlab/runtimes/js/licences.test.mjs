@@ -43,6 +43,16 @@ for (const { name, files, section } of [
     section: 'pack 1.2.3\nlicence: Apache-2.0\nby: repo\nThe text of Apache-2.0 is below.',
   },
   {
+    name: 'sources of another licence than that of the package',
+    files: {
+      'package.json': manifest({ license: 'MIT' }),
+      'index.js': '/* Copyright 2011 B\n   Licensed under the Apache License */\nf();',
+      LICENSE: 'MIT: do as you like',
+    },
+    section: 'pack 1.2.3\nlicence: MIT\n\nMIT: do as you like\n\nCopyright 2011 B\n'
+      + 'Licensed under the Apache License\nThe text of Apache-2.0 is below.',
+  },
+  {
     name: 'Apache sources that name their authors',
     files: {
       'package.json': manifest({ license: 'Apache-2.0' }),
