@@ -95,6 +95,13 @@ def test_samples_that_stretch_a_range_are_named_without_scored_ones(tmp_path):
     ]
 
 
+def test_the_outlier_among_thousands_is_named(tmp_path):
+    many = np.tile(PIXELS, (60, 1, 1, 1))
+    (sentence,) = stretching_samples(sample_set(tmp_path / "a", with_outlier(many, 2001, 5000.0)))
+    assert sentence.startswith("1 calibration sample stretches the range of the input 'image' from 0…255 to 0…5000: ")
+    assert "20010" in sentence  # its position in the data
+
+
 def test_every_input_and_channel_has_a_range(tmp_path):
     scored = np.stack([PIXELS[..., 0], PIXELS[..., 0] * 2], axis=-1)
     check = check_calibration(sample_set(tmp_path / "c", scored / 2), sample_set(tmp_path / "d", scored))

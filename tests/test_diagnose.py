@@ -200,6 +200,16 @@ def test_an_app_that_does_something_else_is_not_explained(tmp_path):
     assert not any(one.named or one.equal for one in diagnosis.app)
 
 
+@pytest.mark.starts_children
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path):
+    model, x, y = made(tmp_path, CLEAN["pixels of 0…1"])
+    np.savez(tmp_path / "samples.npz", x=x, y=y)
+    np.savez_compressed(tmp_path / "app.npz", y=np.zeros((400, 400_000), order="F"))
+    done = quantlab_in_process("diagnose", model, "--data", "samples.npz", "--app", "app.npz", cwd=tmp_path)
+    assert done.status == 2
+    assert "the array 'y' would take 1,280 MB of memory, many times its part of the file" in done.last
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [

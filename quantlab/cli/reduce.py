@@ -1,5 +1,6 @@
 """`quantlab reduce`: the smallest sub-graph of an artifact that still differs from its baseline."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +67,11 @@ def _text(found: "Reduction") -> str:
     counts = f"{len(found.ops)} of {found.all_ops} ops still differ from {found.baseline}"
     share, threshold = number(100 * found.share), number(100 * found.threshold)
     apart = f"differs by {number(found.difference)}, {share} % of its largest value (threshold {threshold} %)"
+    if math.isinf(found.difference):
+        apart = "is NaN or infinite where the baseline is not, or the reverse"
     whole = f"the outputs of the whole file differ by {number(100 * found.output_share)} % there"
+    if math.isinf(found.output_share):
+        whole = "outputs of the whole file are NaN or infinite on one side alone"
     lines = (
         f"{found.setting} in {found.runtime}: {counts}: {ops}",
         f"'{found.output}' {apart}, on sample {found.sample}",

@@ -5,6 +5,7 @@ read, check, set calibration samples aside, select a subset, write. Labels are h
 blocks.
 """
 
+from quantlab.samples.arrays import array_of_npz, names_of_npz
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
 from quantlab.samples.groups import intact_groups, read_groups
@@ -30,6 +31,7 @@ __all__ = [
     "SampleOptions",
     "SampleParts",
     "Source",
+    "array_of_npz",
     "check_labels",
     "class_names_beside",
     "draw",
@@ -46,6 +48,7 @@ __all__ = [
     "labels_sha256",
     "named",
     "names_of",
+    "names_of_npz",
     "open_parts",
     "open_samples",
     "open_source",

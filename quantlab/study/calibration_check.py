@@ -25,9 +25,6 @@ __all__ = [
 CALIBRATED, SCORED = "calibration", "scored"
 """Names of the two sets of samples in `InputRange.of`."""
 
-_MOST_SAMPLES = 2000
-"""Samples of a set that are looked at, at equal distances: more would change a range by little."""
-
 _MOST_CHANNELS = 16
 """Most channels that get a row each."""
 
@@ -41,7 +38,7 @@ _LEAST_COVERED = 0.5
 """Share of the range of the scored samples that the calibration must cover, unless next to no value lies outside."""
 
 _MOST_OUTSIDE = 0.01
-"""Largest share of values outside the calibration that is not worth a word."""
+"""Largest share of values outside the calibration of which nothing is said."""
 
 _NARROW = 1 / 8
 """Share of the range of the calibration below which the scored samples use three of eight bits less."""
@@ -145,7 +142,7 @@ def told_of_calibration(check: CalibrationCheck) -> list[str]:
 
 def _values(samples: SampleSet, name: str) -> Array:
     values: Array = mapped(samples.input_file(name))
-    return values if len(values) <= _MOST_SAMPLES else values[:: -(-len(values) // _MOST_SAMPLES)]
+    return values
 
 
 def _of_scored(scored: SampleSet) -> tuple[InputRange, ...]:
@@ -201,10 +198,9 @@ def _outliers(name: str, sums: InputSums, calibration: SampleSet) -> Calibration
     if not rows.size:
         return None
     others = np.delete(np.arange(sums.n), rows)
-    step = -(-calibration.n // _MOST_SAMPLES) if calibration.n > _MOST_SAMPLES else 1
     return CalibrationOutliers(
         input=name,
-        samples=tuple(named(calibration, int(row) * step) for row in rows),
+        samples=tuple(named(calibration, int(row)) for row in rows),
         minimum=sums.minimum,
         maximum=sums.maximum,
         usual_minimum=float(sums.sample_minimum[others].min()),

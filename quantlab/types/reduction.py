@@ -43,7 +43,8 @@ class Reduction:
     sample: int
     """Position of the sample in the data, from 0."""
     output_share: float
-    """Largest difference of the outputs for this sample, as a share of the baseline's largest value."""
+    """Largest difference of the outputs for this sample, as a share of the baseline's largest value; infinite
+    where one side alone is NaN or infinite."""
     threshold: float
     """Share from which a tensor counts as different."""
     share: float

@@ -1,6 +1,6 @@
 """Which convention reproduces the outputs of an app best: what the app does to the samples that Python does not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from quantlab.conventions import OUTPUT_FAMILIES, OutputFacts
 from quantlab.errors import SamplesError
-from quantlab.foreign import reading
 from quantlab.names import listed
-from quantlab.samples import indices_of
+from quantlab.samples import array_of_npz, indices_of, names_of_npz
 from quantlab.statistics import answers_of, holm, mcnemar_of_loss
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.probe import LARGEST_P, SCREENED, FedConvention
@@ -72,27 +71,27 @@ class AppOutputs:
         return float(self.apart(np.broadcast_to(mean, self.values.shape), slice(None)).mean())
 
 
-def read_app(path: Path, samples: SampleSet, output: str, as_is: Array) -> Array:
+def read_app(path: Path, samples: SampleSet, output: str, as_is: Array, *, others: Collection[str] = ()) -> Array:
     """The outputs of an app for the samples, (n, …), in the order of the sample set and the shape of the model's.
 
     Args:
-        path: A `.npz` file with an array for the output, by its name; a single array may have any name.
+        path: A `.npz` file with an array for the output, by its name; a single array may have any name but that of
+            another output of the model.
         samples: The samples that are compared, which may be a part of the source.
         output: Name of the output.
         as_is: (n, …): the model's output.
+        others: Names of the model's other outputs.
 
     Raises:
         SamplesError: If the file is missing or damaged, has no such array, or another number or shape of outputs.
     """
-    remedy = "give a .npz file with an array for each output"
-    with reading(f"the outputs in '{path}'", SamplesError, remedy), np.load(path, allow_pickle=False) as file:
-        names = list(file.files)
-        name = output if output in names or len(names) != 1 else names[0]
-        values = np.asarray(file[name]) if name in names else None
-    if values is None:
+    names = names_of_npz(path, text=str(path))
+    name = output if output in names or len(names) != 1 else names[0]
+    if name not in names or name in others:
         raise SamplesError(
             f"'{path}' has no array '{output}', but {listed(names)}; name the arrays after the outputs of the model"
         )
+    values = array_of_npz(path, name, text=str(path))
     if values.ndim == 0 or len(values) != samples.available or values.dtype.kind not in "biuf":
         raise SamplesError(
             f"'{path}' holds {values.dtype.name} of shape {values.shape} for the output '{output}', and "

@@ -1,7 +1,7 @@
 """From a model and samples to a diagnosis: nothing is converted, only the float model runs."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +90,7 @@ class _Diagnosing:
         feeding = Feeding(context, reference_run(context, model, outputs), samples, output.name, order)
         with naming("run the model"):
             as_is = feeding.outputs(None, slice(None))
-            app = self._app(feeding, as_is)
+            app = self._app(feeding, as_is, {spec.name for spec in outputs} - {output.name})
             truth = _truth(samples, output, as_is, order)
             return self._diagnosed(_Subject(feeding, as_is, [*feeding.facts(model.rescaling)], truth, app))
 
@@ -122,10 +122,11 @@ class _Diagnosing:
         self.context.progress.end(step, "done")
         return samples
 
-    def _app(self, feeding: Feeding, as_is: Array) -> AppOutputs | None:
+    def _app(self, feeding: Feeding, as_is: Array, others: Collection[str]) -> AppOutputs | None:
         if self.options.app is None:
             return None
-        values = read_app(self.options.app, feeding.samples, feeding.output, as_is[np.argsort(feeding.order)])
+        own = as_is[np.argsort(feeding.order)]
+        values = read_app(self.options.app, feeding.samples, feeding.output, own, others=others)
         classes = as_is.ndim == 2 and as_is.shape[1] > 1
         probabilities = as_is.ndim == 2 and as_is.dtype.kind == "f" and looks_like_probabilities(as_is)
         return AppOutputs(values[feeding.order].astype(np.float64), classes, probabilities)

@@ -17,7 +17,7 @@ _NAMED = 3
 """Conventions that are as good as the best which a sentence names at most."""
 
 
-_WORTH_A_WORD = 0.5
+_MOST_P_TOLD = 0.5
 """Largest corrected p-value of a convention that is not named as the cause, and yet mentioned."""
 
 
@@ -121,9 +121,9 @@ def _nothing(diagnosis: Diagnosis) -> str:
 
 
 def _best_of(diagnosis: Diagnosis) -> str:
-    """The convention that gains most, if it gains by itself, for who can give more samples."""
+    """The convention that gains most, if it gains by itself: more samples may decide about it."""
     best = next((one for one in diagnosis.tried if one.n == diagnosis.n), None)
-    if best is None or best.became_right <= best.became_wrong or best.p > _WORTH_A_WORD:
+    if best is None or best.became_right <= best.became_wrong or best.p > _MOST_P_TOLD:
         return ""
     more = "; more samples may decide, see --limit" if diagnosis.available > diagnosis.n else ""
     return (

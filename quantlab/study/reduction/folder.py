@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,9 +106,9 @@ def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path) -> str:
 A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than
 {reduction.baseline}.
 
-- Largest difference: {reduction.difference:.6g} ({100 * reduction.share:.3g} % of the largest expected value)
+- Largest difference: {_of_largest(reduction)}
 - Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}
-- The whole file differs by {100 * reduction.output_share:.3g} % of its largest output for this sample.
+- The whole file differs by {_of_output(reduction)} for this sample.
 
 ## Reproduce
 
@@ -133,3 +134,15 @@ A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{r
 Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} sub-graphs to find this one. The
 inputs are the baseline's values.
 """
+
+
+def _of_largest(reduction: Reduction) -> str:
+    if math.isinf(reduction.difference):
+        return "values that are NaN or infinite on one side alone"
+    return f"{reduction.difference:.6g} ({100 * reduction.share:.3g} % of the largest expected value)"
+
+
+def _of_output(reduction: Reduction) -> str:
+    if math.isinf(reduction.output_share):
+        return "values that are NaN or infinite on one side alone"
+    return f"{100 * reduction.output_share:.3g} % of its largest output"

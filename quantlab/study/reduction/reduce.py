@@ -1,5 +1,6 @@
 """`reduce`: the smallest sub-graph of an artifact, and the sample, that still differ from the baseline."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.differences import largest_place
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
 from quantlab.names import nearest
@@ -18,7 +20,7 @@ from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store
-from quantlab.study.inspection.feeding import encoded
+from quantlab.study.inspection.feeding import decoded, encoded
 from quantlab.study.integrity import intact_variant
 from quantlab.study.reduction.folder import Evidence, write_folder
 from quantlab.study.reduction.running import Cutting, apart, graph_of, run_file
@@ -90,7 +92,8 @@ def reduce_study(
     sample, share = _worst_sample(pair)
     if share == 0:
         raise UsageError(f"the outputs of '{setting}' in '{runtime}' equal those of {_named(pair)}; nothing to reduce")
-    wanted = _OF_OUTPUT * share if options.threshold is None else options.threshold
+    # NaN and infinity have the share 1 of every tensor.
+    wanted = _OF_OUTPUT * min(share, 1.0) if options.threshold is None else options.threshold
     with (
         tempfile.TemporaryDirectory(prefix="quantlab-reduce-") as work,
         ChildPool(Path(work), _STALL_SECONDS, WORKERS_WITHOUT_TENSORFLOW) as pool,
@@ -193,12 +196,15 @@ def _named(pair: _Pair) -> str:
 
 
 def _worst_sample(pair: _Pair) -> tuple[int, float]:
-    """Index of the scored sample whose outputs differ most, and the share; of several outputs, the scored one."""
+    """Index of the scored sample whose outputs differ most, and the share; of several outputs, the scored one.
+
+    A sample with NaN or infinity on one side is worse than any other.
+    """
     name = pair.study.scored_output
     one, other = mapped(pair.baseline.outputs[name]), mapped(pair.trial.outputs[name])
-    shares = [apart(np.asarray(one[i]), np.asarray(other[i])).share for i in range(len(one))]
-    place = int(np.argmax(shares))
-    return place, float(shares[place])
+    found = [apart(np.asarray(one[i]), np.asarray(other[i])) for i in range(len(one))]
+    place = largest_place(found)
+    return place, math.inf if math.isinf(found[place].largest) else found[place].share
 
 
 def _compared(pair: _Pair, graph: CutGraph, cuts: _Cuts, sample: int) -> tuple[dict[str, Array], dict[str, float]]:
@@ -222,8 +228,7 @@ def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dic
         port = ports[place]
         array = np.array(mapped(study.samples.input_file(port.name))[sample : sample + 1])
         if port.codes is not None and array.dtype.kind == "f":
-            codes = encoded(array, port.codes, port.dtype)
-            array = ((codes.astype(np.float64) - port.codes.zero_point) * port.codes.scale).astype(np.float32)
+            array = decoded(encoded(array, port.codes, port.dtype), port.codes)
         values[name] = array
     return values
 
