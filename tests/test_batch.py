@@ -472,8 +472,10 @@ def test_two_models_and_one_that_is_lost(two_models):
     over = quantlab_in_process("batch", "--html", "pages", cwd=two_models)
     assert over.status == 2
     assert over.last == (
-        f"quantlab: '{Path('pages', 'a.html')}' exists and is no report of quantlab; name another file with --html"
+        f"quantlab: '{Path('pages', 'a.html')}' exists and is no report of quantlab; name another folder with --html"
     )
+    assert "a: analyzing" not in over.stderr
+    assert over.stdout == ""
     assert (two_models / "pages" / "a.html").read_text() == "notes of mine"
     compared = quantlab_in_process("compare", "a.study", "b.study", cwd=two_models)
     assert compared.status == 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -25,6 +25,9 @@ from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
 __all__ = ["overview_page", "refuse_other_file", "report_page", "write_page"]
+
+Named = Literal["file", "folder"]
+"""What an option names: the file of a page, or the folder of several."""
 
 _MARK = '<meta name="generator" content="quantlab'
 """A page that begins with this mark is a report, which may be written over."""
@@ -118,37 +121,39 @@ def _facts(subject: Subject) -> Sequence[str]:
     return [fact for fact in facts if fact]
 
 
-def write_page(page: str, path: Path, *, option: str = "--out") -> None:
-    """Write a page; an older one is replaced. `option` is the one that named the file, for messages.
+def write_page(page: str, path: Path, *, option: str = "--out", named: Named = "file") -> None:
+    """Write a page; an older one is replaced. `option` is the one that named the file or its folder, for messages.
 
     Raises:
         UsageError: If the file is something else than a report, or it cannot be written.
     """
-    refuse_other_file(path, option=option)
-    with _writing(path, option):
+    refuse_other_file(path, option=option, named=named)
+    with _writing(path, f"{named} with {option}"):
         path.write_text(page, "utf-8")
 
 
-def refuse_other_file(path: Path, *, option: str) -> None:
+def refuse_other_file(path: Path, *, option: str, named: Named = "file") -> None:
     """Refuse a path at which something else than a report stands; commands call it before long work.
 
     Raises:
         UsageError: If it is a folder, another file, or a file that cannot be read.
     """
-    with _writing(path, option):
-        if path.is_dir():
+    with _writing(path, f"{named} with {option}"):
+        if path.is_dir() and named == "file":
             raise UsageError(f"'{path}' is a folder, and {option} takes a file; name the file to write")
+        if path.is_dir():
+            raise UsageError(f"'{path}' is a folder, and a report is written there; name another folder with {option}")
         if path.is_file() and _MARK not in path.read_text("utf-8", errors="replace")[:2000]:
-            raise UsageError(f"'{path}' exists and is no report of quantlab; name another file with {option}")
+            raise UsageError(f"'{path}' exists and is no report of quantlab; name another {named} with {option}")
 
 
 @contextmanager
-def _writing(path: Path, option: str) -> Iterator[None]:
+def _writing(path: Path, another: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise UsageError(
-            f"the report cannot be written to '{path}' ({error.strerror}); name another file with {option}"
+            f"the report cannot be written to '{path}' ({error.strerror}); name another {another}"
         ) from error
 
 
