@@ -13,7 +13,7 @@ from quantlab.errors import UsageError
 from quantlab.names import counted, joined
 from quantlab_reports.batch import BatchRow, sizes_in_words
 from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_page
-from quantlab_reports.charts.pareto import notes_of_pareto
+from quantlab_reports.charts.pareto import has_front, notes_of_pareto
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
 from quantlab_reports.model import Table
@@ -103,7 +103,9 @@ def _caption(subject: Subject, views: Sequence[View]) -> str:
     told = []
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
-    told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
+    shown = [subject, *(subject.in_runtime(name) for view in views for name in view.names if name)]
+    if any(map(has_front, shown)):
+        told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
     told += notes_of_pareto(subject)
     drawn = [name for view in views for name in view.names if name]
     if len(views) == 1 and len(drawn) > 1:
