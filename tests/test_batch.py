@@ -322,6 +322,8 @@ def test_the_overview_links_to_the_reports_and_escapes_what_it_is_told(tmp_path)
     page = overview_page(batch_table(entries), [entry.row for entry in entries], ["good.html", ""])
     assert '<a href="good.html">good</a>' in page
     assert '<th scope="row">gone</th>' in page
+    assert "<dt>gone</dt><dd>&lt;img src=x onerror=alert(1)&gt;</dd>" in page
+    assert ">notes</th>" not in page
     assert "<img" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page

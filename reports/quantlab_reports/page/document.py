@@ -16,11 +16,12 @@ from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_pag
 from quantlab_reports.charts.pareto import has_front, notes_of_pareto
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
-from quantlab_reports.model import Table
+from quantlab_reports.model import NOTES, Table
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
 from quantlab_reports.page.markup import safe
 from quantlab_reports.page.registry import SECTIONS
+from quantlab_reports.page.tables import without_columns
 from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
@@ -67,7 +68,8 @@ def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) 
 
     drawn = for_page(OVERVIEWS["models"], rows)
     page: str = _template("overview.html.jinja").render(
-        table=table,
+        table=without_columns(table),
+        notes=_notes(table),
         links=links,
         version=version("quantlab"),
         chart=None if drawn is None else safe(drawn),
@@ -75,6 +77,12 @@ def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) 
         evidence=sizes_in_words(rows),
     )
     return page
+
+
+def _notes(table: Table) -> list[tuple[str, str]]:
+    """The first cell of each row that has a note, and the note: they are too long for a column of a page."""
+    places = [place for place, heading in enumerate(table.headings) if heading == NOTES]
+    return [(cells[0], cells[place]) for cells in table.cells for place in places if cells[place].strip()]
 
 
 @dataclass(frozen=True, slots=True)
