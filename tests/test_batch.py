@@ -322,6 +322,8 @@ def test_the_overview_links_to_the_reports_and_escapes_what_it_is_told(tmp_path)
     page = overview_page(batch_table(entries), [entry.row for entry in entries], ["good.html", ""])
     assert '<a href="good.html">good</a>' in page
     assert '<th scope="row">gone</th>' in page
+    assert "<dt>gone</dt><dd>&lt;img src=x onerror=alert(1)&gt;</dd>" in page
+    assert ">notes</th>" not in page
     assert "<img" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
@@ -472,8 +474,10 @@ def test_two_models_and_one_that_is_lost(two_models):
     over = quantlab_in_process("batch", "--html", "pages", cwd=two_models)
     assert over.status == 2
     assert over.last == (
-        f"quantlab: '{Path('pages', 'a.html')}' exists and is no report of quantlab; name another file with --html"
+        f"quantlab: '{Path('pages', 'a.html')}' exists and is no report of quantlab; name another folder with --html"
     )
+    assert "a: analyzing" not in over.stderr
+    assert over.stdout == ""
     assert (two_models / "pages" / "a.html").read_text() == "notes of mine"
     compared = quantlab_in_process("compare", "a.study", "b.study", cwd=two_models)
     assert compared.status == 0

@@ -425,3 +425,9 @@ def test_a_study_may_lie_anywhere(place):
     done = quantlab_in_process(*DIGITS, "--out", target, cwd=place)
     assert done.status == 0
     assert done.last == f"Study saved in '{target}'. To print all figures: quantlab show {target} --wide"
+
+
+def test_json_without_a_file_says_how_to_print(tmp_path):
+    done = quantlab_in_process("gate", "--json", cwd=tmp_path)
+    message = "option '--json' requires an argument here; write --json - to print the figures, or --json FILE"
+    assert (done.status, done.last) == (2, f"quantlab: {message}; see 'quantlab --help'")

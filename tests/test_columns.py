@@ -175,6 +175,30 @@ def test_what_show_refuses(options, message, folder, tmp_path):  # noqa: F811 (t
     assert (done.status, done.stdout, done.stderr) == (2, "", f"quantlab: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(
+            ["table", "--top", "1"], "--top is for other views, and the view is table; leave it out", id="top"
+        ),
+        pytest.param(
+            ["table", "--setting", "tfjs-uint8", "--runtime", "python", "--sort", "sqnr"],
+            "--setting, --runtime and --sort are for other views, and the view is table; leave them out",
+            id="several",
+        ),
+        pytest.param(
+            ["outputs", "--wide"],
+            "--wide is for the view table, and the view is outputs; leave it out",
+            id="a wide view of outputs",
+        ),
+    ],
+)
+def test_options_of_other_views_are_refused(arguments, message, folder, tmp_path):  # noqa: F811 (the fixture)
+    what, *options = arguments
+    done = quantlab_in_process("show", what, folder, *options, cwd=tmp_path)
+    assert (done.status, done.stdout, done.last) == (2, "", f"quantlab: {message}")
+
+
 def test_a_caption_and_a_label():
     table = Table(("a",), (False,), (("x",),), ("a",), (), caption="50 % of $\\model_1 → ∞", label="tab:one")
     lines = RENDERINGS["latex"](table).splitlines()

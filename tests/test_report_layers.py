@@ -12,7 +12,7 @@ from report_fixtures import KERNEL, LAYERS, a_layer, formats_with, report_study,
 
 from quantlab.errors import ArtifactError
 from quantlab.store import Store
-from quantlab.types import Budget, Inside
+from quantlab.types import Budget, Inside, Source
 from quantlab_reports.charts import CHARTS
 from quantlab_reports.layer_lines import drawn_lines, lines_of_layers, merged
 from quantlab_reports.page import report_page
@@ -323,3 +323,23 @@ def test_a_study_without_weights(subject):
     read = subject()
     read = replace(read, inside=Inside(read.inside.layers, (), (), (), samples=1, drawn="all"))
     assert all(len(row) == 10 for line in data_of(report_page(read))["lines"] for row in line["rows"])
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        pytest.param("a", True, id="another layer than the one that adds most"),
+        pytest.param("c", False, id="the same layer"),
+    ],
+)
+def test_the_source_by_its_own_error_is_related_to_the_layer_that_adds_most(source, told, subject):
+    store = subject(a_line("tfjs-uint8", "abc")).store
+    blamed = Source("tfjs-uint8", source, "Conv2D", source, 12.0, 3)
+    store.write_inside(replace(store.read_inside(), sources=(blamed,)))
+    conclusion = layers_section(subject()).conclusion
+    assert "c adds most" in conclusion
+    related = (
+        "That is by the accumulated error, in which errors of earlier layers grow or cancel. By the error that an op "
+        "makes alone, with exact inputs, the source is a (Conv2D), isolated SQNR 12.0 dB in channel 3."
+    )
+    assert conclusion.endswith(related) == told

@@ -12,10 +12,11 @@ from command_line import quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
 from report_fixtures import with_inputs
+from study_fixtures import scores
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.store import Store
-from quantlab.types import Budget, Cost, Costs, Inside, LayerRow, Machine
+from quantlab.types import Budget, Cost, Costs, Inside, Interval, LayerRow, Machine
 from quantlab_reports.changed import changes_of
 from quantlab_reports.charts import CHARTS, FILES, several_for_page
 from quantlab_reports.charts.contract import Drawing
@@ -116,7 +117,7 @@ def headline(page):
             {"tfjs-uint8": 4, "tfjs-float16": 0},
             None,
             "2 settings of Keras 3: nothing was judged, because no budget is given. The smallest measured setting is "
-            "tfjs-uint8, 10.0 KB gzipped; loss of top-1: 0.1 [−0.3, 0.6] points,",
+            "tfjs-uint8, 10.0 KB gzipped; loss of top-1: 0.10 [−0.30, 0.60] points,",
             id="no budget",
         ),
     ],
@@ -588,3 +589,32 @@ def test_without_a_limit_the_target_decides_the_size(study, tmp_path):
     assert quantlab_in_process("report", folder, "--target", "node", cwd=tmp_path).status == 0
     text = " ".join(Page((tmp_path / "report.html").read_text("utf-8")).text.split())
     assert "The smallest measured setting is tfjs-uint8, 10.0 KB on disk; loss of top-1" in text
+
+
+@pytest.mark.parametrize("losses", [[1.0], [1.0, 0.2], [0.2, 1.0]], ids=["one", "two", "one is best in both"])
+def test_the_front_is_told_where_it_is_drawn(losses, study):
+    store = Store(study(dict.fromkeys(("tfjs-uint8", "tfjs-float16")[: len(losses)], 4)))
+    written = store.read_study()
+    of = dict(zip(dict.fromkeys(trial.setting for trial in written.trials), losses, strict=True))
+    trials = [
+        replace(trial, scores=scores(top1_loss_points=of[trial.setting], top1_loss_interval=None))
+        for trial in written.trials
+    ]
+    store.write_study(replace(written, trials=tuple(trials)))
+    drawing = CHARTS["pareto"].draw(Subject.of(store), 680.0)
+    drawn = '"line": "front"' in json.dumps(drawing.specification)
+    assert (drawn, "The thin line is the front" in page_of(store.root).text) == 2 * (losses == [1.0, 0.2],)
+
+
+def test_a_loss_has_the_same_digits_everywhere_on_a_page(study):
+    folder = study({"tfjs-uint8": 4})
+    store = Store(folder)
+    written = store.read_study()
+    trials = [
+        replace(trial, scores=scores(top1_loss_points=-0.667, top1_loss_interval=Interval(-2.4, 0.606)))
+        for trial in written.trials
+    ]
+    store.write_study(replace(written, trials=tuple(trials)))
+    text = " ".join(page_of(folder).text.split())
+    assert text.count("−0.67 [−2.40, 0.61]") >= 3
+    assert "−0.667" not in text

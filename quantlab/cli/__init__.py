@@ -78,7 +78,7 @@ def _failed(error: Exception, *, debug: bool) -> int:
         return COULD_NOT_RUN
     explain = getattr(error, "format_message", None)
     if explain is not None:
-        say(f"quantlab: {_clause(explain())}; see 'quantlab --help'")
+        say(f"quantlab: {_clause(explain())}{_hint(error)}; see 'quantlab --help'")
         return COULD_NOT_RUN
     if isinstance(error, QuantlabError):
         say(f"quantlab: {error}")
@@ -97,6 +97,12 @@ def _clause(text: str) -> str:
     """Rewrite typer's "No such command 'a'. Did you mean 'b'?" in the form of our messages."""
     first, _, rest = text.rstrip(".").partition(". Did you mean ")
     return first[:1].lower() + first[1:] + (f" (did you mean {rest.rstrip('?')}?)" if rest else "")
+
+
+def _hint(error: Exception) -> str:
+    """What to write for an option that takes a file in some commands and nothing in others."""
+    lacks_file = type(error).__name__ == "BadOptionUsage" and getattr(error, "option_name", "") == "--json"
+    return " here; write --json - to print the figures, or --json FILE" if lacks_file else ""
 
 
 def _at(error: OSError) -> str:

@@ -67,7 +67,7 @@ def batch(
     models = models_of(file)
     chosen = None if changed_since is None else _changed(models, changed_since, file)
     if html is not None:
-        _make_folder(html)
+        _prepare_folder(html, models)
     results = run_batch(models, _Told(len(models), jobs), jobs=jobs, chosen=chosen)
     entries = batch_entries(results, {model.name: model.budget for model in models})
     print_result(render(batch_table(entries)))
@@ -95,13 +95,22 @@ def _changed(models: Sequence["BatchModel"], revision: str, file: Path | None) -
     return {model.name for model in models if model.gone or changes.touch(model.files)}
 
 
-def _make_folder(folder: Path) -> None:
+def _prepare_folder(folder: Path, models: Sequence["BatchModel"]) -> None:
+    """Make the folder of the reports; refuses, before long work, one in which a page would replace another file."""
+    from quantlab_reports.page import refuse_other_file
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"the reports cannot be written to '{folder}' ({error.strerror}); name another folder with --html"
         ) from error
+    for name in (*(model.name for model in models), _OVERVIEW):
+        refuse_other_file(folder / f"{name}.html", option="--html", named="folder")
+
+
+_OVERVIEW = "index"
+"""Name of the page with links to the others."""
 
 
 def _write_pages(folder: Path, entries: Sequence["BatchEntry"]) -> bool:
@@ -115,7 +124,7 @@ def _write_pages(folder: Path, entries: Sequence["BatchEntry"]) -> bool:
         if entry.subject is not None:
             written.append(_written(report_page(entry.subject), folder / name))
         links.append(name)
-    overview = folder / "index.html"
+    overview = folder / f"{_OVERVIEW}.html"
     rows = [entry.row for entry in entries]
     written.append(_written(overview_page(batch_table(entries), rows, links), overview))
     if all(written):
@@ -128,7 +137,7 @@ def _written(page: str, path: Path) -> bool:
     from quantlab_reports.page import write_page
 
     try:
-        write_page(page, path, option="--html")
+        write_page(page, path, option="--html", named="folder")
     except UsageError as error:
         say(f"quantlab: {error}")
         return False

@@ -29,6 +29,16 @@ class ShownLoss:
         """The name of the metric as a budget has it, for example `top1`."""
         return _METRICS.get(self.name, self.name)
 
+    @property
+    def figures(self) -> str:
+        """The value and its interval without the unit, the same wherever a page has them: `0.25 [−0.10, 0.60]`."""
+        if self.interval is None:
+            return self._text(self.value)
+        return f"{self._text(self.value)} [{self._text(self.interval.lower)}, {self._text(self.interval.upper)}]"
+
+    def _text(self, value: float) -> str:
+        return fixed(value, 2) if self.unit == "pt" else number(value)
+
 
 _METRICS = {"top-1": "top1", "mean IoU": "mean-iou", "position accuracy": "position-accuracy", "MAE": "mae"}
 """Words for a metric → its name in `quantlab.statistics.PAIRED_METRICS`, where they differ."""

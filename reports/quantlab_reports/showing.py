@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from quantlab.errors import UsageError
 from quantlab.formats import FORMATS, Format
-from quantlab.names import nearest
+from quantlab.names import joined, nearest
 from quantlab.store import Store
 from quantlab.types import Trial
 from quantlab_reports.columns import with_columns
@@ -36,7 +36,8 @@ class Reports:
         return self.rendering(rendering)(self.table(store, view, selection))
 
     def table(self, store: Store, view: str, selection: Selection) -> Table:
-        """Return a view of a study as a table; raises like `show`."""
+        """Return a view of a study as a table; raises like `show`, and if the view ignores a part of the selection."""
+        self._refuse_unused(view, selection)
         if selection.setting is None:
             return self._with_columns(store, view, selection)
         trials = store.read_study().trials
@@ -45,6 +46,20 @@ class Reports:
         if not table.records:
             table = replace(table, below=(*_why_empty(selection.setting, trials), *table.below))
         return table
+
+    def _refuse_unused(self, view: str, selection: Selection) -> None:
+        """Refuse options of other views, which would be ignored."""
+        whole = self.view(view).whole
+        rows = {name: getattr(selection, name) for name in ("setting", "runtime", "sort", "top")}
+        unused = [name for name, value in rows.items() if value is not None] if whole else []
+        unused += ["wide"] if selection.wide and not whole else []
+        if not unused:
+            return
+        options = joined([f"--{name}" for name in unused])
+        are, them = ("is", "it") if len(unused) == 1 else ("are", "them")
+        others = [name for name, one in self.views.items() if one.whole != whole]
+        takes = f"the view {others[0]}" if len(others) == 1 else "other views"
+        raise UsageError(f"{options} {are} for {takes}, and the view is {view}; leave {them} out")
 
     def _with_columns(self, store: Store, view: str, selection: Selection) -> Table:
         """The table with the columns that are asked for, if any; a column of the wide table makes it wide."""

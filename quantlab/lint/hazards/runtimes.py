@@ -226,7 +226,7 @@ HAZARDS = (
         title="an old converter wrote the file",
         happens="Its bugs are in the file: no names of inputs and outputs, old definitions of ops, one scale for each "
         "tensor.",
-        see="`quantlab show trials --wide`.",
+        see="`quantlab show --wide`.",
         remedy="Convert again with a current converter, if the model is still there.",
         kinds=("graph-model", "layers-model", "TFLite", "ONNX", "Keras 2"),
         check=_old,

@@ -15,7 +15,7 @@ from quantlab_reports.figures import number
 from quantlab_reports.losses import ShownLoss, loss_of, severity
 from quantlab_reports.subject import Subject
 
-__all__ = ["draw_pareto", "notes_of_pareto"]
+__all__ = ["draw_pareto", "has_front", "notes_of_pareto"]
 
 _SIZES = [bytes_ * 10**power for power in range(3, 12) for bytes_ in (1, 2, 5)]
 _LOSSES = [sign * step * 10.0**power for sign in (1, -1) for power in range(-6, 7) for step in (1, 2, 5)]
@@ -132,13 +132,25 @@ def _named_below(off_scale: Sequence[_Point], width: float) -> list[dict[str, An
 
 
 def _front(points: Sequence[_Point], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A thin line through the upper ends of the settings than which none is smaller with a lower upper end."""
-    found: list[tuple[_Point, dict[str, Any]]] = []
-    for point, row in sorted(zip(points, rows, strict=True), key=lambda one: (one[0].size_bytes, one[0].upper)):
-        if not found or point.upper < found[-1][0].upper:
-            found.append((point, row))
-    ends = [{"x": row["x"], "y": row["upper"], "colour": "@muted", "line": "front"} for _, row in found]
+    """A thin line through the upper ends of the points of the front, if it has several."""
+    known = dict(zip((point.setting for point in points), rows, strict=True))
+    front = [known[point.setting] for point in _on_front(points)]
+    ends = [{"x": row["x"], "y": row["upper"], "colour": "@muted", "line": "front"} for row in front]
     return [line(ends, "line", thickness=1, aria=False, opacity=0.7)] if len(ends) > 1 else []
+
+
+def _on_front(points: Sequence[_Point]) -> list[_Point]:
+    """The points than which none is smaller with a lower upper end, the smallest first."""
+    found: list[_Point] = []
+    for point in sorted(points, key=lambda one: (one.size_bytes, one.upper)):
+        if not found or point.upper < found[-1].upper:
+            found.append(point)
+    return found
+
+
+def has_front(subject: Subject) -> bool:
+    """Whether the front is drawn as a line: one point alone has none."""
+    return len(_on_front(_points(subject)[0])) > 1
 
 
 def _points(subject: Subject) -> tuple[list[_Point], list[_Point]]:
@@ -318,9 +330,7 @@ def _row(point: _Point, axes: _Axes, subject: Subject) -> dict[str, Any]:
 
 def _told(point: _Point) -> str:
     unit = "points" if point.loss.unit == "pt" else ""
-    interval = point.loss.interval
-    between = "" if interval is None else f" [{number(interval.lower)}, {number(interval.upper)}]"
-    loss = f"{number(point.loss.value)}{between} {unit}".rstrip()
+    loss = f"{point.loss.figures} {unit}".rstrip()
     return f"{point.setting}: {size(point.size_bytes)}, loss of {point.loss.name} {loss}, n = {point.loss.n:,}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -13,18 +13,22 @@ from quantlab.errors import UsageError
 from quantlab.names import counted, joined
 from quantlab_reports.batch import BatchRow, sizes_in_words
 from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_page
-from quantlab_reports.charts.pareto import notes_of_pareto
+from quantlab_reports.charts.pareto import has_front, notes_of_pareto
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
-from quantlab_reports.model import Table
+from quantlab_reports.model import NOTES, Table
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
 from quantlab_reports.page.markup import safe
 from quantlab_reports.page.registry import SECTIONS
+from quantlab_reports.page.tables import without_columns
 from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
 __all__ = ["overview_page", "refuse_other_file", "report_page", "write_page"]
+
+Named = Literal["file", "folder"]
+"""What an option names: the file of a page, or the folder of several."""
 
 _MARK = '<meta name="generator" content="quantlab'
 """A page that begins with this mark is a report, which may be written over."""
@@ -64,7 +68,8 @@ def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) 
 
     drawn = for_page(OVERVIEWS["models"], rows)
     page: str = _template("overview.html.jinja").render(
-        table=table,
+        table=without_columns(table),
+        notes=_notes(table),
         links=links,
         version=version("quantlab"),
         chart=None if drawn is None else safe(drawn),
@@ -72,6 +77,12 @@ def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) 
         evidence=sizes_in_words(rows),
     )
     return page
+
+
+def _notes(table: Table) -> list[tuple[str, str]]:
+    """The first cell of each row that has a note, and the note: they are too long for a column of a page."""
+    places = [place for place, heading in enumerate(table.headings) if heading == NOTES]
+    return [(cells[0], cells[place]) for cells in table.cells for place in places if cells[place].strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,9 @@ def _caption(subject: Subject, views: Sequence[View]) -> str:
     told = []
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
-    told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
+    shown = [subject, *(subject.in_runtime(name) for view in views for name in view.names if name)]
+    if any(map(has_front, shown)):
+        told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
     told += notes_of_pareto(subject)
     drawn = [name for view in views for name in view.names if name]
     if len(views) == 1 and len(drawn) > 1:
@@ -118,37 +131,39 @@ def _facts(subject: Subject) -> Sequence[str]:
     return [fact for fact in facts if fact]
 
 
-def write_page(page: str, path: Path, *, option: str = "--out") -> None:
-    """Write a page; an older one is replaced. `option` is the one that named the file, for messages.
+def write_page(page: str, path: Path, *, option: str = "--out", named: Named = "file") -> None:
+    """Write a page; an older one is replaced. `option` is the one that named the file or its folder, for messages.
 
     Raises:
         UsageError: If the file is something else than a report, or it cannot be written.
     """
-    refuse_other_file(path, option=option)
-    with _writing(path, option):
+    refuse_other_file(path, option=option, named=named)
+    with _writing(path, f"{named} with {option}"):
         path.write_text(page, "utf-8")
 
 
-def refuse_other_file(path: Path, *, option: str) -> None:
+def refuse_other_file(path: Path, *, option: str, named: Named = "file") -> None:
     """Refuse a path at which something else than a report stands; commands call it before long work.
 
     Raises:
         UsageError: If it is a folder, another file, or a file that cannot be read.
     """
-    with _writing(path, option):
-        if path.is_dir():
+    with _writing(path, f"{named} with {option}"):
+        if path.is_dir() and named == "file":
             raise UsageError(f"'{path}' is a folder, and {option} takes a file; name the file to write")
+        if path.is_dir():
+            raise UsageError(f"'{path}' is a folder, and a report is written there; name another folder with {option}")
         if path.is_file() and _MARK not in path.read_text("utf-8", errors="replace")[:2000]:
-            raise UsageError(f"'{path}' exists and is no report of quantlab; name another file with {option}")
+            raise UsageError(f"'{path}' exists and is no report of quantlab; name another {named} with {option}")
 
 
 @contextmanager
-def _writing(path: Path, option: str) -> Iterator[None]:
+def _writing(path: Path, another: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise UsageError(
-            f"the report cannot be written to '{path}' ({error.strerror}); name another file with {option}"
+            f"the report cannot be written to '{path}' ({error.strerror}); name another {another}"
         ) from error
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from quantlab.gate import size
 from quantlab.names import counted, counted_candidates
 from quantlab.types import Outcome, Recommendation, SettingVerdict
-from quantlab_reports.figures import fixed, number
+from quantlab_reports.figures import fixed
 from quantlab_reports.losses import loss_of, severity
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.recommendation import lacking_samples, loss_in_words
@@ -115,9 +115,7 @@ def _without_budget(subject: Subject) -> tuple[str, str]:
         return claim, "No loss was measured; errors against the model's outputs are below."
     trial, loss, size_bytes = min(known, key=lambda one: (one[2], -severity(one[1])))
     unit = " points" if loss.unit == "pt" else ""
-    interval = loss.interval
-    between = "" if interval is None else f" [{number(interval.lower)}, {number(interval.upper)}]"
     return claim, (
         f"The smallest measured setting is {trial.setting}, {size(size_bytes)} {subject.target.size_word}; loss of "
-        f"{loss.name}: {number(loss.value)}{between}{unit}, n = {loss.n:,}."
+        f"{loss.name}: {loss.figures}{unit}, n = {loss.n:,}."
     )

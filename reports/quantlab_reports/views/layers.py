@@ -147,11 +147,9 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
     findings += [_source(source) for source in sources if source.setting == rows[0].setting]
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
-        points = 100 * most.relative_rms_growth
-        findings.append(
-            f"Largest error growth: {short_layer(most.layer)} ({most.op}), {number(points, 2)} points of relative RMS "
-            f"error"
-        )
+        growth = number(100 * most.relative_rms_growth, 2)
+        points = f"{growth} point{'' if growth == '1' else 's'}"
+        findings.append(f"Largest error growth: {short_layer(most.layer)} ({most.op}), {points} of relative RMS error")
     return findings
 
 

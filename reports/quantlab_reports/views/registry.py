@@ -36,11 +36,14 @@ class View:
     """Names for `--sort`."""
     kind: type | None = None
     """The dataclass whose fields are the keys of JSON and CSV; None if the keys are listed elsewhere."""
+    whole: bool = False
+    """Whether all rows are always shown, in one order; such a view may have more columns if it is wide."""
 
 
 VIEWS: Mapping[str, View] = {
     "table": View(
-        lambda store, selection, formats: trial_table(store.read_study(), wide=selection.wide, formats=formats)
+        lambda store, selection, formats: trial_table(store.read_study(), wide=selection.wide, formats=formats),
+        whole=True,
     ),
     "costs": View(
         lambda store, selection, _: cost_table(store.read_study(), store.read_costs(), selection),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantlab.names import counted, joined
-from quantlab.types import LayerRow, WeightRow
+from quantlab.types import LayerRow, Source, WeightRow
 from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.layer_lines import MOST_LINES, SAME_DB, DrawnLines, Line, drawn_lines, lines_of_layers
@@ -50,7 +50,8 @@ def layers_section(subject: Subject) -> Content:
         "about": about.name,
         "below": layer_table(subject.inside, Selection(about.setting, about.runtime)).below,
     }
-    return Content(_conclusion(about), "layers.html.jinja", values)
+    told = f"{_conclusion(about)}{_by_its_own_error(about, subject.inside.sources)}"
+    return Content(told, "layers.html.jinja", values)
 
 
 def _caption(drawn: DrawnLines, subject: Subject) -> str:
@@ -110,6 +111,18 @@ def _conclusion(about: Line) -> str:
     return (
         f"In {name}, {short_layer(most.layer)} adds most: there the SQNR goes {before}to "
         f"{fixed(most.sqnr_db, 1)} dB. The lowest of all layers is {fixed(about.worst, 1)} dB."
+    )
+
+
+def _by_its_own_error(about: Line, sources: Sequence[Source]) -> str:
+    """The op that the warnings blame, if it is another layer than the one that adds most, and by which figure."""
+    source = next((one for one in sources if one.setting == about.setting), None)
+    most = about.adds_most
+    if source is None or most is None or source.layer in most.layer.split(";"):
+        return ""
+    return (
+        f" That is by the accumulated error, in which errors of earlier layers grow or cancel. By the error that an op "
+        f"makes alone, with exact inputs, the source is {source_in_words(source)}."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from quantlab.gate import size
 from quantlab.names import counted, joined
 from quantlab.types import Interval, Study, Trial
-from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.figures import EMPTY, fixed
 from quantlab_reports.losses import ShownLoss, figure_of, loss_of, severity
 from quantlab_reports.page.contract import Content
 from quantlab_reports.page.tables import notes_of_rows
@@ -160,15 +160,7 @@ def _notes(trial: Trial) -> tuple[str, ...]:
 
 
 def _loss_text(loss: ShownLoss | None) -> str:
-    if loss is None:
-        return EMPTY
-    digits = 2
-    text = fixed(loss.value, digits) if loss.unit == "pt" else number(loss.value)
-    if loss.interval is None:
-        return text
-    ends = (loss.interval.lower, loss.interval.upper)
-    lower, upper = (fixed(end, digits) if loss.unit == "pt" else number(end) for end in ends)
-    return f"{text} [{lower}, {upper}]"
+    return EMPTY if loss is None else loss.figures
 
 
 def _with_ends(percent: float | None, interval: Interval | None) -> str:
