@@ -63,10 +63,11 @@ def inspect(
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
 ) -> int:
-    """Print the contract sheet of a model: what goes in, what comes out, and which wrong calls fail silently.
+    """Print what a model takes and gives, and try wrong calls.
 
-    The command calls the model, its SavedModel signature and its artifacts with one sample and with batches, without a
-    batch dimension, with other data types, layouts and names. It compares each answer with that of the right call.
+    The command prints the contract sheet: ports, calls, and code to copy. It calls the model, its SavedModel signature
+    and its artifacts with one sample and with batches, without a batch dimension, with other data types, layouts and
+    names, and compares each answer with that of the right call.
     """
     from quantlab.cli.progress import shown
     from quantlab.study.inspection import InspectOptions

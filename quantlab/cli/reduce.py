@@ -42,10 +42,10 @@ def reduce(
     ] = None,
     json: AsJson = False,
 ) -> int:
-    """Cut the smallest sub-graph out of an artifact that still differs, with one sample, for an upstream issue.
+    """Cut out the smallest sub-graph that still differs.
 
-    The folder has the sub-graph, its inputs, its output and the expected one, a script that compares them, and a text
-    with versions and hashes. TFLite and ONNX files can be cut.
+    The command writes a folder with the sub-graph, its inputs, its output and the expected one, a script that compares
+    them, and a text for an upstream issue with versions and hashes. TFLite and ONNX files can be cut.
     """
     from quantlab.cli.progress import shown
     from quantlab.study.reduction import ReduceOptions, reduce_study
