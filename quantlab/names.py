@@ -19,6 +19,7 @@ __all__ = [
     "nearest_of_many",
     "shortened",
     "study_folder",
+    "without_controls",
 ]
 
 _MOST = 10
@@ -41,6 +42,18 @@ def excerpt(text: str, *, most: int = 80) -> str:
     ('colour', 'colourco…')
     """
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def without_controls(text: str) -> str:
+    r"""A text from outside without control characters, which terminals obey; new lines and tabs stay.
+
+    >>> without_controls("a\x1b]0;title\x07 b\n")
+    'a]0;title b\n'
+    """
+    return text.translate(_CONTROLS)
+
+
+_CONTROLS = dict.fromkeys(code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

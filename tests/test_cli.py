@@ -17,12 +17,19 @@ from study_fixtures import DIGITS, read_study, snapshot
 
 from quantlab.cli import checks
 from quantlab.cli.app import app
+from quantlab.cli.output import print_result, say
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views.trial_records import KEYS, rows
 
 COMMANDS = tuple(command.callback.__name__ for command in app.registered_commands if command.callback)
+
+
+def test_no_text_moves_the_cursor_or_names_the_window(capsys):
+    for write in (print_result, say):
+        write("one\x1b]0;owned\x07\ttwo\x9b2J\nthree\r")
+    assert capsys.readouterr() == ("one]0;owned\ttwo2J\nthree\n", "one]0;owned\ttwo2J\nthree\n")
 
 
 # Help

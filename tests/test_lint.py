@@ -10,6 +10,8 @@ import pytest
 from command_line import Done, quantlab_in_process
 from onnx import NodeProto
 from onnx_models import node, port, write
+from tfjs_graphs import node as graph_node
+from tfjs_graphs import write as write_graph_model
 
 from quantlab.demo import MODEL
 from quantlab.lint import HAZARDS, choose_hazards
@@ -95,6 +97,24 @@ def test_onnx(nodes: list[NodeProto], constants: dict[str, np.ndarray], findings
     result = examine([write(tmp_path / "model.onnx", nodes, (X, Y), constants)])
     assert result.unread == ()
     assert [f"{found.severity} {found.hazard} {found.where}" for found in result.findings] == findings
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        pytest.param([graph_node("a", "Identity", "a")], id="itself"),
+        pytest.param([graph_node("a", "Identity", "b"), graph_node("b", "Identity", "a")], id="each other"),
+        pytest.param(
+            [graph_node("a", "Identity", "b"), graph_node("b", "Identity", "c"), graph_node("c", "Identity", "b")],
+            id="a ring behind another",
+        ),
+    ],
+)
+def test_identities_that_read_themselves_end(nodes: list[dict[str, object]], tmp_path: Path) -> None:
+    write_graph_model(tmp_path, [*nodes, graph_node("y", "Softmax", "a")], {"w": np.ones(2, np.float32)})
+    result = examine([tmp_path])
+    assert result.unread == ()
+    assert [found.hazard for found in result.findings] == ["OLD-CONVERTER"]
 
 
 def lint(folder: Path, *arguments: str) -> Done:

@@ -1,13 +1,14 @@
 """Every hazard on the smallest subject that has it, and on its neighbour that has not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from quantlab.lint import HAZARDS, Layer, Op, Subject, TensorFacts, WeightFacts, examine
-from quantlab.lint.subject import Kind
+from quantlab.lint.subject import Kind, Role
 from quantlab.lint.weights import facts_of
 from quantlab.types import Codes, Port
 
@@ -357,3 +358,40 @@ def test_leaves_alone(subject: Subject) -> None:
 def test_every_hazard_has_a_case() -> None:
     assert set(CASES) == set(HAZARDS)
     assert len(HAZARDS) >= 30
+
+
+def mask_of(reader: str, values: Any, role: Role = "constant") -> Subject:
+    held = weight(values, dtype="float16", role=role)
+    at_limit = int((np.abs(np.asarray(values)) == 65504).sum())
+    return graph(op(reader, "x", "w"), weights=[replace(held, at_half_limit=at_limit)])
+
+
+AT_LIMIT = "at ±65,504, the largest float16"
+MAY_BE_CUT = "a converter may have cut larger ones"
+MAY_BE_MASK = "a mask before a softmax may be meant"
+
+
+@pytest.mark.parametrize(
+    ("subject", "severity", "sentence"),
+    [
+        pytest.param(mask_of("AddV2", -65504), "note", f"1 value {AT_LIMIT}; {MAY_BE_MASK}", id="a mask that is added"),
+        pytest.param(
+            mask_of("SelectV2", [0, -65504]), "note", f"1 value {AT_LIMIT}; {MAY_BE_MASK}", id="a mask that is selected"
+        ),
+        pytest.param(
+            mask_of("AddV2", [0.25, 65504]), "error", f"1 value {AT_LIMIT}: {MAY_BE_CUT}", id="a bias that is added"
+        ),
+        pytest.param(
+            mask_of("Pow", 65504), "error", f"1 value {AT_LIMIT}: {MAY_BE_CUT}", id="a constant of another op"
+        ),
+        pytest.param(
+            mask_of("MatMul", [[65504, 65504]], "kernel"), "error", f"2 values {AT_LIMIT}: {MAY_BE_CUT}", id="a kernel"
+        ),
+    ],
+)
+def test_the_largest_float16_is_an_error_unless_it_may_be_a_mask(
+    subject: Subject, severity: str, sentence: str
+) -> None:
+    assert [(one.severity, one.hazard, one.sentence) for one in examine(subject, tuple(HAZARDS.values()))] == [
+        (severity, "F16-OVERFLOW", sentence)
+    ]

@@ -8,8 +8,10 @@ import pytest
 from command_line import quantlab_in_process
 from hazard_models import CLEAN, PLANTED
 from kept import kept, make_in_fork
+from saved_model_bytes import write_saved_model
 from study_fixtures import a_failure, a_study, a_trial, a_variant
 
+from quantlab.formats.savedmodel.artifact import SERVED, SIGNATURE
 from quantlab.lint import lint
 from quantlab.store import Store
 from quantlab.study import lint_study
@@ -48,6 +50,18 @@ def test_clean(name: str, hazard_models: Path) -> None:
 def test_a_folder_of_convert(hazard_models: Path, tmp_path: Path) -> None:
     shutil.copy(hazard_models / "flex.tflite", tmp_path / "model.tflite")
     assert found_in(tmp_path) == PLANTED["flex.tflite"]
+
+
+def test_the_signature_of_a_saved_model_is_that_of_an_analysis(tmp_path: Path) -> None:
+    ports = {"inputs": {"x": ("x:0", (4,))}, "outputs": {"y": ("y:0", (3,))}}
+    path = write_saved_model(tmp_path / SERVED, **ports, signatures=("one", "two"))
+    (unread,) = lint([path]).unread
+    assert unread.reason == (
+        f"the SavedModel '{path}' has no signature 'serving_default' (it has 'one', 'two'); export it again with one"
+    )
+    (tmp_path / SIGNATURE).write_text("two\n")
+    shutil.rmtree(path / "variables")  # they have no checksums, which TensorFlow reads
+    assert found_in(path) == ()
 
 
 DEPTHWISE = "StatefulPartitionedCall/model/wide/depthwise/ReadVariableOp"

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantlab.errors import SamplesError, UsageError
-from quantlab.pipelines import PIPELINES, chosen_pipelines
+from quantlab.pipelines import PIPELINES, AppStep, StepPlace, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
-from quantlab.runtimes import RUNTIMES
+from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
+from quantlab.runtimes import RUNTIMES, Host, Picture
+from quantlab.runtimes.requests import request_from
 from quantlab.study.pipelines.photos import kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import swaps_of
 from quantlab.study.pipelines.words import pipelines_headline
 from quantlab.types import PhotoFailure, PipelineComparison, Preprocessing, SwappedStep, TensorSpec
+from quantlab.types.messages import Done, Prepared
 
 SPEC = TensorSpec("image", (None, 16, 16, 3), "float32")
 DECLARED = pipeline_for(Preprocessing(mode="tf"), SPEC)
@@ -369,3 +372,52 @@ def test_files_that_a_pipeline_refuses_are_named():
     (one,) = chosen_pipelines(["tf"], PIPELINES)
     sums = PipelineSums(failures=[PhotoFailure("a.webp", "Unknown image file format")])
     assert compared(one, sums, None).failures == (PhotoFailure("a.webp", "Unknown image file format"),)
+
+
+# Pictures that end or hang the program
+
+
+class OnePixel:
+    """A child that gives one pixel for each picture, and ends or hangs where the name of the file says so."""
+
+    usable, log = True, Path("log")
+
+    def send(self, document):
+        self.request = request_from(document)
+
+    def messages(self, stall_seconds):
+        Path(self.request.target).write_bytes(b"\x07" * len(self.request.pictures))
+        for place, picture in enumerate(self.request.pictures):
+            if picture.file == "hangs":
+                raise ChildStalled(f"the process sent nothing for {stall_seconds:g} seconds and was ended")
+            if picture.file == "dies":
+                raise ChildDied("the process was ended by SIGSEGV")
+            yield tagged(Prepared(place, "decode", place, (1, 1, 1), "uint8", None))
+        yield tagged(Done())
+
+    def close(self): ...
+
+    def end_of_request(self): ...
+
+
+DIED = "the process ended while it worked on it (the process was ended by SIGSEGV)"
+HUNG = "the process ended while it worked on it (the process sent nothing for 9 seconds and was ended)"
+LEFT = "not tried, because 3 pictures one after another ended the process"
+
+
+@pytest.mark.parametrize(
+    ("files", "made"),
+    [
+        pytest.param(["fine", "dies", "fine"], [7, DIED, 7], id="one ends it"),
+        pytest.param(["fine", "hangs", "fine"], [7, HUNG, 7], id="one hangs"),
+        pytest.param(["hangs", "fine"], [HUNG, 7], id="the first hangs"),
+        pytest.param(["fine", "hangs", "dies", "fine", "hangs"], [7, HUNG, DIED, 7, HUNG], id="with others between"),
+        pytest.param(["fine", *["hangs"] * 3, "fine", "fine"], [7, HUNG, HUNG, HUNG, LEFT, LEFT], id="too many"),
+    ],
+)
+def test_a_picture_that_ends_or_hangs_the_program_costs_itself(files, made, tmp_path):
+    host = Host(lambda *_: "one pixel", lambda *_: OnePixel(), lasting=False)
+    step = AppStep("decoder", "decode", "", StepPlace("scripted", host, "", dict))
+    with ChildPool(tmp_path, stall_seconds=9) as pool:
+        results = StepRun(pool, tmp_path, {}).run([step], [Picture(file, 0, 1) for file in files], grey=False)
+    assert [one.reason if isinstance(one, Unprepared) else one.item() for one in results["decoder"]] == made

@@ -41,6 +41,12 @@ def test_the_signature_that_is_served(signatures, noted, chosen, tmp_path):
     assert (SAVED.recognizes(SAVED.served(tmp_path)), SAVED.recognizes(tmp_path)) == (True, False)
 
 
+def test_a_users_file_beside_the_folder_does_not_choose(tmp_path):
+    path = saved(tmp_path / SERVED, signatures=("scores", "serving_default"))
+    (tmp_path / "signature.txt").write_text("scores\n")
+    assert signature_of(path)[0] == "serving_default"
+
+
 def test_variables_are_decoded(tmp_path):
     written = {
         "b/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -349,6 +349,22 @@ def test_a_long_error_is_cut():
     assert len(explained(400, "x" * 10_000)) < 500
 
 
+def test_a_servers_escape_codes_are_dropped():
+    for sentence in (
+        explained(418, "\x1b]0;owned\x07\x9b2Jtea"),
+        explained(404, "Servable not found for request: Latest(\x1b[2Jhalf)"),
+        refusal_of(b"\x1b]0;owned\x07<html>"),
+    ):
+        assert sentence.isprintable()
+    assert explained(418, "\x1b]0;owned\x07tea") == "the server refused the request (HTTP status 418: ]0;ownedtea)"
+
+
+def refusal_of(body: bytes) -> str:
+    with pytest.raises(TrialError) as refused:
+        read_answer(body)
+    return str(refused.value)
+
+
 # A server and a job
 
 
@@ -442,6 +458,26 @@ def test_a_server_that_refuses_rows_gets_columns(stand_in, make_job, workbench):
     assert ready.environment["request"] == "inputs"
     assert ready.environment["rows_refused"].startswith("the server expects a request of another form")
     np.testing.assert_array_equal(outputs_of(job), expected_of(job))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        pytest.param(401, "the server asks for a password or token", id="a password"),
+        pytest.param(429, "the server refuses so many requests", id="too many requests"),
+        pytest.param(503, "the server is not ready", id="not ready"),
+    ],
+)
+def test_a_passing_error_does_not_blame_the_rows(status, words, stand_in, make_job, workbench):
+    first = iter([answers(status, b"")])
+
+    def once(handler):
+        return any(answer(handler) for answer in first)
+
+    with serving(replace(stand_in, instead=once)) as served:
+        last = ran(served.url, make_job(), workbench)[-1]
+    assert isinstance(last, Failed)
+    assert last.reason.startswith(words)
 
 
 def test_another_signature_is_named_in_each_request(stand_in, make_job, workbench):
@@ -568,6 +604,11 @@ HOSTILE = [
         answers(302, b"", Location="http://elsewhere.example.org/"),
         "sends requests on to 'http://elsewhere.example.org/', which quantlab does not follow; ",
         id="redirects",
+    ),
+    pytest.param(
+        answers(302, b"", Location="http://\x1b]0;owned\x07elsewhere/"),
+        "sends requests on to 'http://]0;ownedelsewhere/', which",
+        id="redirects with escape codes",
     ),
     pytest.param(answers(502, b"<h1>Bad gateway"), "a proxy before the server got no valid answer", id="a proxy"),
     pytest.param(

@@ -4,6 +4,8 @@ import contextlib
 import os
 import sys
 
+from quantlab.names import without_controls
+
 __all__ = ["open_closed_streams", "print_result", "say"]
 
 
@@ -25,12 +27,12 @@ _STANDARD_ERROR = 2
 
 
 def print_result(text: str) -> None:
-    """Print text to standard output; where that fails, say so on standard error and continue.
+    """Print text without control characters to standard output; where that fails, say so and continue.
 
     A command whose exit status is its result, as `quantlab gate`, must not lose it because nobody reads its text.
     """
     try:
-        print(text)
+        print(without_controls(text))
         sys.stdout.flush()
     except (OSError, ValueError) as error:  # a closed stream is a ValueError
         _print_to_nobody(1)
@@ -40,10 +42,13 @@ def print_result(text: str) -> None:
 
 
 def say(text: object) -> None:
-    """Print a message to standard error; where nobody can read it, the exit status says all there is to say."""
+    """Print a message without control characters to standard error.
+
+    Where nobody can read it, the exit status says all there is to say.
+    """
     try:
         # Half a character of UTF-16, which JSON can hold, cannot be encoded as it is.
-        print(str(text).encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+        print(without_controls(str(text)).encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         _print_to_nobody(_STANDARD_ERROR)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from quantlab.errors import ModelError
 from quantlab.foreign import reading
+from quantlab.formats.savedmodel.artifact import signature_of
 from quantlab.lint.subject import Op, Role, WeightFacts
 from quantlab.lint.weights import facts_of
 from quantlab.models.graph_ops import reached_nodes
@@ -19,17 +20,12 @@ from quantlab.types import Port
 
 __all__: list[str] = []
 
-_SIGNATURE = "serving_default"
-
 
 def _read(folder: Path) -> dict[str, Any]:
     from tensorflow.python.tools.saved_model_utils import get_meta_graph_def
 
     meta = get_meta_graph_def(str(folder), "serve")
-    signatures = {name: part for name, part in meta.signature_def.items() if part.outputs}
-    signature = signatures.get(_SIGNATURE) or next(iter(signatures.values()), None)
-    if signature is None:
-        raise ModelError(f"'{folder}' has no signature that can be called, so save it with one")
+    signature = meta.signature_def[signature_of(folder)[0]]
     names = [info.name.split(":")[0] for info in signature.outputs.values()]
     nodes = [node for part in reached_nodes(meta.graph_def, names) for node in part]
     constants = [facts for node in nodes if node.op == "Const" for facts in _constant(node)]

@@ -1,6 +1,6 @@
 """Runs steps on pictures in the children of their host: the pixels, or why there are none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from quantlab.errors import RuntimeUnavailable, TrialError
 from quantlab.pipelines.contract import AppStep, StepPlace
-from quantlab.processes import ChildDied, ChildPool, describe
+from quantlab.processes import ChildDied, ChildPool, ChildStalled, describe
 from quantlab.runtimes import Job, Picture, python
 from quantlab.runtimes.protocol import ask
 from quantlab.runtimes.requests import Prepare
@@ -21,6 +21,10 @@ __all__ = ["Pixels", "StepRun", "Unprepared", "refuse_absent"]
 
 Pixels = npt.NDArray[Any]
 """uint8 or float32 (height, width, channels), red first, values 0–255."""
+
+
+_MOST_ENDS = 3
+"""Pictures one after another that end or hang the process, after which the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class StepRun:
     ) -> dict[str, list[Pixels | Unprepared]]:
         """Run steps of one place on all pictures.
 
-        A picture on which the child ends costs only itself.
+        A picture on which the child ends or hangs costs only itself, up to three such pictures one after another.
 
         Returns:
             Name of a step → a result for each picture.
@@ -54,30 +58,32 @@ class StepRun:
             RuntimeUnavailable: If the place is not installed.
             TrialError: If the child reports that it cannot run the steps at all.
             ChildDied: If the child ends before the first picture.
+            ChildStalled: If it hangs before the first picture.
         """
         place = steps[0].place
         names = {step.call: step.name for step in steps}
         results: dict[str, list[Pixels | Unprepared]] = {step.name: [] for step in steps}
         self.environments.setdefault(place.name, place.environment())
         job = Job("", "", place.backend, 1, 0, 0, (), (), ExecutorOptions(), python.REFERENCE)
-        first = 0
+        first = ends = 0
         while first < len(pictures):
-            rest = pictures[first:]
             target = self.folder / f"{place.name}.pixels"
-            request = Prepare(job, tuple(rest), tuple(names), grey, str(target.absolute()))
+            request = Prepare(job, tuple(pictures[first:]), tuple(names), grey, str(target.absolute()))
             try:
                 for name, result in self._answers(place, request, target, names):
                     results[name].append(result)
                 return results
-            except ChildDied as error:
+            except (ChildDied, ChildStalled) as error:
                 done = min(len(one) for one in results.values())
                 if done == first == 0 and not any(results.values()):
                     # Whether the first picture or the program itself is to blame, the program tells alone.
                     self._check_alone(place, replace(request, pictures=()), target)
-                for one in results.values():
-                    if len(one) == done:
-                        one.append(Unprepared(f"the process ended while it worked on it ({describe(error)})"))
+                ends = ends + 1 if done == first else 1
                 first = done + 1
+                _fill(results, first, f"the process ended while it worked on it ({describe(error)})")
+            if ends == _MOST_ENDS:
+                _fill(results, len(pictures), f"not tried, because {ends} pictures one after another ended the process")
+                return results
         return results
 
     def _check_alone(self, place: StepPlace, request: Prepare, target: Path) -> None:
@@ -96,6 +102,12 @@ class StepRun:
             if isinstance(message, Prepared):
                 yield names[message.step], _result(message, target)
         target.unlink(missing_ok=True)
+
+
+def _fill(results: Mapping[str, list[Pixels | Unprepared]], count: int, reason: str) -> None:
+    """Give every step the same reason for its pictures up to a count that have no result."""
+    for of_step in results.values():
+        of_step.extend([Unprepared(reason)] * (count - len(of_step)))
 
 
 def _result(message: Prepared, target: Path) -> Pixels | Unprepared:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quantlab.names import without_controls
+
 __all__ = ["ERRORS", "KnownError", "explained"]
 
 
@@ -143,7 +145,7 @@ def explained(status: int, text: str) -> str:
         status: The HTTP status.
         text: The error of the body; empty if it has none.
     """
-    said = " ".join(text.split())
+    said = without_controls(" ".join(text.split()))
     quoted = said if len(said) <= _QUOTED else f"{said[:_QUOTED]}…"
     for known in ERRORS:
         match = re.search(known.pattern, said)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from quantlab.errors import TrialError
+from quantlab.names import without_controls
 from quantlab.runtimes.serving import Address, Limits
 
 __all__ = ["Answer", "Connection"]
@@ -91,7 +92,7 @@ class Connection:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             if response.status in range(300, 400):
-                elsewhere = (response.getheader("Location") or "")[:200]
+                elsewhere = without_controls((response.getheader("Location") or "")[:200])
                 raise TrialError(
                     f"the server at {self._address} sends requests on to '{elsewhere}', "
                     f"which quantlab does not follow; give that address with --serving if you trust it"
@@ -198,4 +199,4 @@ class _Hung(Exception):
 
 
 def _said(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return without_controls(" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
+from quantlab.names import without_controls
 
 __all__ = ["BYTES_PER_VALUE", "columns_of", "in_columns", "in_rows", "read_answer", "rows_of"]
 
@@ -73,7 +74,7 @@ def read_answer(body: bytes) -> dict[str, Any]:
     Raises:
         TrialError: If it is none.
     """
-    begins = body[:100].decode(errors="replace").strip()
+    begins = without_controls(body[:100].decode(errors="replace").strip())
     try:
         said = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.formats.savedmodel.artifact import signature_of
+from quantlab.names import without_controls
 from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
 from quantlab.runtimes.exchange import Job
@@ -35,6 +36,7 @@ Array = npt.NDArray[Any]
 
 _SMALL_BYTES = 1 << 16
 """Most bytes of a status, and of what an answer has besides its values."""
+_BAD_REQUEST = 400
 _DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -79,8 +81,8 @@ class Server:
             why = f": {said[:300]}" if said else ""
             listed = ", ".join(f"version {version} is {state}" for version, state in states.items()) or "it has none"
             raise TrialError(
-                f"the server at {self.address} has no available version of the model ({listed[:300]}{why}); wait until "
-                f"it is loaded, or look into the server's log"
+                f"the server at {self.address} has no available version of the model "
+                f"({without_controls(listed[:300] + why)}); wait until it is loaded, or look into the server's log"
             )
         return max(available, key=int)
 
@@ -137,7 +139,8 @@ def load(job: Job, server: Server) -> Execution:
     try:
         rows(first)
     except Refused as refused:
-        if not _takes(columns, first):
+        # A server that is not ready, or asks for a password, says nothing about the form.
+        if refused.status != _BAD_REQUEST or not _takes(columns, first):
             raise
         facts = {"request": "inputs", "rows_refused": str(refused)}
         return Execution(columns, facts, ran_on=_RAN_ON, row_by_row=True)

@@ -25,8 +25,8 @@ __all__ = [
 
 SERVED = "saved_model"
 """Folder of the SavedModel in the folder of a converter."""
-SIGNATURE = "signature.txt"
-"""File beside it with the name of its signature."""
+SIGNATURE = "quantlab-signature.txt"
+"""File beside it with the name of its signature; no user writes one of this name."""
 _GRAPH = "saved_model.pb"
 _DEFAULT = "serving_default"
 _NOT_LOADED = frozenset({"keras_metadata.pb", "fingerprint.pb"})

@@ -253,7 +253,8 @@ HAZARDS = (
         happens="The result of a sample depends on the samples before it, in the order in which an app runs them. "
         "TFLite files reset the state by `reset_all_variables()`, which apps often do not call.",
         see="Run the same sample twice and compare.",
-        remedy="Reset the state before each sample, as quantlab does; or make the state an input and an output.",
+        remedy="Reset the state before each sample, as quantlab does with TFLite files; or make the state an input and "
+        "an output.",
         kinds=(*KERAS, "TFLite"),
         check=_state,
     ),

@@ -20,6 +20,29 @@ def _readers(subject: Subject, weight: WeightFacts) -> set[str]:
     return {op.kind for op in subject.ops if weight.name in op.inputs}
 
 
+_MASKING = frozenset(
+    {
+        *("Add", "AddV2", "Sub", "Where", "Select", "SelectV2", "ADD", "SUB", "WHERE", "SELECT", "SELECT_V2"),
+        *_HARMLESS,
+    }
+)
+"""Ops that read a mask: they add it, choose between it and another tensor, or take it as a bound."""
+
+
+_MASK_VALUES = frozenset({0.0, 1.0, 65504.0, -65504.0})
+
+
+def _is_mask(subject: Subject, weight: WeightFacts) -> bool:
+    """Whether a constant is read only by ops for which the largest float16 serves as infinity does.
+
+    A bias is added, too, but has other values.
+    """
+    readers = _readers(subject, weight)
+    return (
+        weight.role == "constant" and bool(readers) and readers <= _MASKING and _MASK_VALUES.issuperset(weight.values)
+    )
+
+
 def _not_finite(subject: Subject) -> Iterator[Evidence]:
     for weight in subject.weights:
         if weight.nan:
@@ -36,7 +59,11 @@ def _overflow(subject: Subject) -> Iterator[Evidence]:
     for weight in subject.weights:
         if weight.at_half_limit:
             cut = counted(weight.at_half_limit, "value")
-            yield Evidence(weight.name, f"{cut} at ±65,504, the largest float16: a converter cut larger ones", "error")
+            told = f"{cut} at ±65,504, the largest float16"
+            if _is_mask(subject, weight):
+                yield Evidence(weight.name, f"{told}; a mask before a softmax may be meant", "note")
+            else:
+                yield Evidence(weight.name, f"{told}: a converter may have cut larger ones", "error")
         elif weight.beyond_half and weight.is_float and not _readers(subject, weight) & _HARMLESS:
             count = f"{weight.beyond_half:,} of {weight.elements:,} values"
             told = f"{count} are beyond the range of float16 (the largest is {weight.largest:.3g})"

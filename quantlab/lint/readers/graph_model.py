@@ -87,10 +87,17 @@ def _readers(ops: tuple[Op, ...], by_name: Mapping[str, Op]) -> Mapping[str, tup
         if op.kind == "Identity":
             continue
         for slot, name in enumerate(op.inputs):
-            while name in by_name and by_name[name].kind == "Identity" and by_name[name].inputs:
-                name = by_name[name].inputs[0]  # noqa: PLW2901 (the constant behind it)
-            readers.setdefault(name, (op, slot))
+            readers.setdefault(_behind_identities(name, by_name), (op, slot))
     return readers
+
+
+def _behind_identities(name: str, by_name: Mapping[str, Op]) -> str:
+    """The tensor that identities pass on; of identities that read each other, any one."""
+    seen: set[str] = set()
+    while name not in seen and name in by_name and by_name[name].kind == "Identity" and by_name[name].inputs:
+        seen.add(name)
+        name = by_name[name].inputs[0]
+    return name
 
 
 def _use(weight: StoredWeight, readers: Mapping[str, tuple[Op, int]]) -> tuple[Role, str]:

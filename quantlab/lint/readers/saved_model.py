@@ -11,7 +11,7 @@ __all__ = ["read"]
 
 
 def read(path: Path) -> Subject:
-    """Read the ops that the signature `serving_default`, or else the first one, reaches, and every variable.
+    """Read every variable, and the ops that the signature reaches: the only one or `serving_default`, as in analyses.
 
     Raises:
         ModelError: If TensorFlow cannot read it, or it has no signature.
