@@ -1,6 +1,7 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -13,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from quantlab.errors import SamplesError, UsageError
+from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.pipelines import PIPELINES, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.runtimes import RUNTIMES
+from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
+from quantlab.study.pipelines.block import BlockSteps
 from quantlab.study.pipelines.photos import kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
@@ -67,6 +70,57 @@ def test_every_step_exists(name):
             assert callable(resolve_name(step.call))
         else:
             assert step.place.name in {"node", "chromium"}
+
+
+def test_steps_of_one_key_are_one_step():
+    """Results are kept by key; only the table of decoders has names without places."""
+    steps = [step for app in PIPELINES.values() for step in (app.decoder, app.resizer)]
+    assert {step.key: {one.call for one in steps if one.key == step.key} for step in steps} == {
+        step.key: {step.call} for step in steps
+    }
+    decoders = {app.decoder.key for app in PIPELINES.values()}
+    assert len({name for _, name in decoders}) == len(decoders)
+
+
+@dataclass
+class RecordedSteps:
+    """Stands for the children: each step gives pixels that tell its place."""
+
+    folder: Path
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def run(self, steps, pictures, *, grey):
+        assert not grey
+        value = {"node": 1, "chromium": 2}[steps[0].place.name]
+        self.asked.append(tuple(step.place.name for step in steps))
+        return {step.key: [np.full((SIZE, SIZE, 3), value, np.uint8)] * len(pictures) for step in steps}
+
+
+def apps_of(*names):
+    return [PIPELINES[name] for name in names]
+
+
+def test_a_resizer_runs_in_its_own_place(tmp_path):
+    """Node.js and Chromium have resizers of one name."""
+    apps, image = apps_of("tfjs-node", "tfjs-default"), np.zeros((30, 40, 3), np.uint8)
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
+    keys = [DECLARED_STEP, *(app.decoder.key for app in apps)]
+    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)})
+    own = [resized[app.decoder.key, app.resizer.key][0] for app in apps]
+    assert [int(pixels.max()) for pixels in own] == [1, 2]
+    assert all(len(set(places)) == 1 for places in steps.run.asked)
+
+
+def test_a_missing_browser_stops_no_other_place(tmp_path):
+    def missing():
+        raise RuntimeUnavailable("no Chromium here")
+
+    node, page = apps_of("tfjs-node", "tfjs-default")
+    place = replace(page.decoder.place, environment=missing)
+    page = replace(page, decoder=replace(page.decoder, place=place), resizer=replace(page.resizer, place=place))
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, [node, page])
+    steps.check()
+    assert [steps.reason(app) for app in (node, page)] == [None, "no Chromium here"]
 
 
 @pytest.mark.parametrize(
