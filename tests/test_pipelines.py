@@ -1,6 +1,7 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -13,18 +14,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from quantlab.errors import SamplesError, UsageError
+from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.pipelines import PIPELINES, AppStep, StepPlace, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
 from quantlab.runtimes import RUNTIMES, Host, Picture
 from quantlab.runtimes.requests import request_from
+from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
+from quantlab.study.pipelines.block import BlockSteps
 from quantlab.study.pipelines.photos import kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import swaps_of
 from quantlab.study.pipelines.words import pipelines_headline
-from quantlab.types import PhotoFailure, PipelineComparison, Preprocessing, SwappedStep, TensorSpec
+from quantlab.types import (
+    ComparedPipeline,
+    Interval,
+    PhotoFailure,
+    PipelineComparison,
+    Preprocessing,
+    SwappedStep,
+    TensorSpec,
+)
 from quantlab.types.messages import Done, Prepared
 
 SPEC = TensorSpec("image", (None, 16, 16, 3), "float32")
@@ -70,6 +81,57 @@ def test_every_step_exists(name):
             assert callable(resolve_name(step.call))
         else:
             assert step.place.name in {"node", "chromium"}
+
+
+def test_steps_of_one_key_are_one_step():
+    """Results are kept by key; only the table of decoders has names without places."""
+    steps = [step for app in PIPELINES.values() for step in (app.decoder, app.resizer)]
+    assert {step.key: {(one.place.name, one.call) for one in steps if one.key == step.key} for step in steps} == {
+        step.key: {(step.place.name, step.call)} for step in steps
+    }
+    decoders = {app.decoder.key for app in PIPELINES.values()}
+    assert len({name for _, name in decoders}) == len(decoders)
+
+
+@dataclass
+class RecordedSteps:
+    """Stands for the children: each step gives pixels that tell its place."""
+
+    folder: Path
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def run(self, steps, pictures, *, grey):
+        assert not grey
+        value = {"node": 1, "chromium": 2}[steps[0].place.name]
+        self.asked.append(tuple(step.place.name for step in steps))
+        return {step.key: [np.full((SIZE, SIZE, 3), value, np.uint8)] * len(pictures) for step in steps}
+
+
+def apps_of(*names):
+    return [PIPELINES[name] for name in names]
+
+
+def test_a_resizer_runs_in_its_own_place(tmp_path):
+    """Node.js and Chromium have resizers of one name."""
+    apps, image = apps_of("tfjs-node", "tfjs-default"), np.zeros((30, 40, 3), np.uint8)
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
+    keys = [DECLARED_STEP, *(app.decoder.key for app in apps)]
+    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)})
+    own = [resized[app.decoder.key, app.resizer.key][0] for app in apps]
+    assert [int(pixels.max()) for pixels in own] == [1, 2]
+    assert all(len(set(places)) == 1 for places in steps.run.asked)
+
+
+def test_a_missing_browser_stops_no_other_place(tmp_path):
+    def missing():
+        raise RuntimeUnavailable("no Chromium here")
+
+    node, page = apps_of("tfjs-node", "tfjs-default")
+    place = replace(page.decoder.place, environment=missing)
+    page = replace(page, decoder=replace(page.decoder, place=place), resizer=replace(page.resizer, place=place))
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, [node, page])
+    steps.check()
+    assert [steps.reason(app) for app in (node, page)] == [None, "no Chromium here"]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +186,9 @@ def test_a_step_is_one_of_255_of_the_declared_pixels():
     [
         pytest.param({"decode": 4.0, "resize": 0.5}, "resize", id="the step that leaves least"),
         pytest.param({"decode": 5.0, "resize": 6.0}, None, id="no step alone brings it nearer"),
+        pytest.param({"decode": 2.5, "resize": 4.0}, "decode", id="half of it"),
+        pytest.param({"decode": 2.6, "resize": 4.99}, None, id="less than half of it"),
+        pytest.param({"decode": np.inf}, None, id="values that are not finite stay"),
         pytest.param({}, None, id="nothing was swapped"),
     ],
 )
@@ -146,6 +211,80 @@ def test_the_headline_names_what_could_not_be_run():
     assert pipelines_headline(comparison(row)) == (
         "No pipeline could be compared with the declared preprocessing: OpenCV is not installed"
     )
+
+
+def row_of(name, mean, largest, *, changed=0, n=100, **rest):
+    return ComparedPipeline(
+        name, "python", "read", "resize", n=n, mean_steps=mean, max_steps=largest, changed=changed, **rest
+    )
+
+
+FAR = row_of("far", 5.0, 200.0, changed=3, cause="resize")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        pytest.param(
+            [row_of("near", 0.45, 1.0000001)],
+            "'near' equals the declared preprocessing but for rounding: the mean difference is at most 0.45 of 255. "
+            "With it, the float model's class changes for 0 of 100 photos",
+            id="only rounding",
+        ),
+        pytest.param(
+            [row_of("near", 0.45, 230.0, cause="decode")],
+            "'near' is farthest from the declared preprocessing: 0.45 of 255 on average, 230 at most, most of it by "
+            "the decoder. With it, the float model's class changes for 0 of 100 photos",
+            id="few pixels that are far off are no rounding",
+        ),
+        pytest.param(
+            [row_of("near", 0.45, 1.0, changed=7), row_of("equal", 0.0, 0.0)],
+            "'near' is farthest from the declared preprocessing: 0.45 of 255 on average, 1 at most; no single step "
+            "explains most of it. With it, the float model's class changes for 7 of 100 photos. 'equal' is nearest, "
+            "with 0 of 255",
+            id="changed classes are no rounding",
+        ),
+        pytest.param(
+            [FAR, row_of("costly", 2.0, 90.0, changed=40, cause="decode")],
+            "'far' is farthest from the declared preprocessing: 5 of 255 on average, 200 at most, most of it by the "
+            "resize. With it, the float model's class changes for 3 of 100 photos. 'costly' changes the answers "
+            "most. With it, the float model's class changes for 40 of 100 photos. 'costly' is nearest, with 2 "
+            "of 255",
+            id="another pipeline has the largest effect",
+        ),
+        pytest.param(
+            [
+                row_of("far", 5.0, 200.0, changed=None, output_rms=0.1, cause="resize"),
+                row_of("costly", 2.0, 90.0, changed=None, output_rms=0.2, cause="resize"),
+            ],
+            "'far' is farthest from the declared preprocessing: 5 of 255 on average, 200 at most, most of it by the "
+            "resize. With it, the float model's outputs change by 0.1 (RMS). 'costly' changes the answers most. "
+            "With it, the float model's outputs change by 0.2 (RMS). 'costly' is nearest, with 2 of 255",
+            id="outputs that are no classes",
+        ),
+        pytest.param(
+            [
+                row_of(
+                    "far",
+                    5.0,
+                    9.0,
+                    changed=2,
+                    cause="resize",
+                    became_wrong=1,
+                    became_right=2,
+                    loss_points=-1.0,
+                    interval=Interval(-4.0, 1.5, 0.95),
+                )
+            ],
+            "'far' is farthest from the declared preprocessing: 5 of 255 on average, 9 at most, most of it by the "
+            "resize. With it, the float model loses −1.00 points of accuracy [−4.00, 1.50]: of 100 photos, 1 became "
+            "wrong and 2 right",
+            id="a loss",
+        ),
+    ],
+)
+def test_the_headline_of_pipelines(rows, sentence):
+    assert pipelines_headline(comparison(*rows)) == sentence
 
 
 def write_photos(folder: Path, *, each: int = 6) -> Path:

@@ -1,7 +1,7 @@
 """The pipelines by which apps turn image files into tensors, run with the libraries that people call."""
 
 from quantlab.pipelines.choice import ChosenPipeline, chosen_pipelines
-from quantlab.pipelines.contract import AppPipeline, AppStep, StepPlace
+from quantlab.pipelines.contract import AppPipeline, AppStep, StepKey, StepPlace
 from quantlab.pipelines.registry import PIPELINES
 from quantlab.pipelines.running import Pixels, StepRun, Unprepared, refuse_absent
 
@@ -11,6 +11,7 @@ __all__ = [
     "AppStep",
     "ChosenPipeline",
     "Pixels",
+    "StepKey",
     "StepPlace",
     "StepRun",
     "Unprepared",

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from quantlab.runtimes import Host
 
-__all__ = ["AppPipeline", "AppStep", "StepPlace"]
+__all__ = ["AppPipeline", "AppStep", "StepKey", "StepPlace"]
+
+StepKey = tuple[str, str]
+"""Names of a place and of a step: two places may have steps of one name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class AppStep:
     """Module of an optional package that must be importable."""
     package: str | None = None
     """The package to install if it is not."""
+
+    @property
+    def key(self) -> StepKey:
+        """By which results are kept."""
+        return self.place.name, self.name
 
 
 @dataclass(frozen=True, slots=True)

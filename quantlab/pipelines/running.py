@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import RuntimeUnavailable, TrialError
-from quantlab.pipelines.contract import AppStep, StepPlace
+from quantlab.pipelines.contract import AppStep, StepKey, StepPlace
 from quantlab.processes import ChildDied, ChildPool, ChildStalled, describe
 from quantlab.runtimes import Job, Picture, python
 from quantlab.runtimes.protocol import ask
@@ -46,13 +46,13 @@ class StepRun:
 
     def run(
         self, steps: Sequence[AppStep], pictures: Sequence[Picture], *, grey: bool
-    ) -> dict[str, list[Pixels | Unprepared]]:
+    ) -> dict[StepKey, list[Pixels | Unprepared]]:
         """Run steps of one place on all pictures.
 
         A picture on which the child ends or hangs costs only itself, up to three such pictures one after another.
 
         Returns:
-            Name of a step → a result for each picture.
+            Key of a step → a result for each picture.
 
         Raises:
             RuntimeUnavailable: If the place is not installed.
@@ -61,17 +61,17 @@ class StepRun:
             ChildStalled: If it hangs before the first picture.
         """
         place = steps[0].place
-        names = {step.call: step.name for step in steps}
-        results: dict[str, list[Pixels | Unprepared]] = {step.name: [] for step in steps}
+        keys = {step.call: step.key for step in steps}
+        results: dict[StepKey, list[Pixels | Unprepared]] = {step.key: [] for step in steps}
         self.environments.setdefault(place.name, place.environment())
         job = Job("", "", place.backend, 1, 0, 0, (), (), ExecutorOptions(), python.REFERENCE)
         first = ends = 0
         while first < len(pictures):
             target = self.folder / f"{place.name}.pixels"
-            request = Prepare(job, tuple(pictures[first:]), tuple(names), grey, str(target.absolute()))
+            request = Prepare(job, tuple(pictures[first:]), tuple(keys), grey, str(target.absolute()))
             try:
-                for name, result in self._answers(place, request, target, names):
-                    results[name].append(result)
+                for key, result in self._answers(place, request, target, keys):
+                    results[key].append(result)
                 return results
             except (ChildDied, ChildStalled) as error:
                 done = min(len(one) for one in results.values())
@@ -91,8 +91,8 @@ class StepRun:
             pass
 
     def _answers(
-        self, place: StepPlace, request: Prepare, target: Path, names: dict[str, str]
-    ) -> Iterator[tuple[str, Pixels | Unprepared]]:
+        self, place: StepPlace, request: Prepare, target: Path, keys: dict[str, StepKey]
+    ) -> Iterator[tuple[StepKey, Pixels | Unprepared]]:
         target.unlink(missing_ok=True)
         for message in ask(place.host, request, self.pool):
             if isinstance(message, Failed):
@@ -100,7 +100,7 @@ class StepRun:
             if isinstance(message, Ready):
                 self.environments[place.name] |= message.environment
             if isinstance(message, Prepared):
-                yield names[message.step], _result(message, target)
+                yield keys[message.step], _result(message, target)
         target.unlink(missing_ok=True)
 
 

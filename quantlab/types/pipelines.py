@@ -63,7 +63,8 @@ class ComparedPipeline:
     steps: tuple[SwappedStep, ...] = ()
     """The steps in which it differs from the declared pipeline, in their order."""
     cause: StepName | None = None
-    """The step whose replacement by the declared one removes most of the difference; None if none reduces it."""
+    """The step whose replacement by the declared one removes most of the difference, at least half of it; None if no
+    single one does."""
     failures: tuple[PhotoFailure, ...] = ()
     """Photos for which it gave no tensor although the declared pipeline did."""
     reason: str | None = None

@@ -1,6 +1,6 @@
 """Runs the steps of several pipelines on a block of photos: every decoder once, and every pair of steps that is needed.
 
-A step is named by its pipeline; `DECLARED` stands for the declared one, which runs in this process.
+A step is known by its key; `DECLARED` stands for the declared one, which runs in this process.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import QuantlabError
-from quantlab.pipelines import AppPipeline, AppStep, Pixels, StepRun, Unprepared, refuse_absent
+from quantlab.pipelines import AppPipeline, AppStep, Pixels, StepKey, StepRun, Unprepared, refuse_absent
 from quantlab.preprocessing import Placement, cropped, fitted, opened_decoder, placed, placement
 from quantlab.runtimes import Picture
 from quantlab.types import Pipeline
@@ -22,15 +22,15 @@ __all__ = ["DECLARED", "BlockSteps", "Result", "pairs_of"]
 Result = Pixels | Unprepared
 """The pixels of one photo, or why there are none."""
 
-DECLARED = ""
-"""Stands for the name of a declared step."""
+DECLARED: StepKey = ("", "")
+"""Stands for the key of a declared step."""
 
 _THREADS = 2
 
 
-def pairs_of(app: AppPipeline) -> tuple[tuple[str, str], ...]:
-    """Names of decoders and resizers whose pairs the comparison of a pipeline needs; the pipeline's own pair first."""
-    decoder, resizer = app.decoder.name, app.resizer.name
+def pairs_of(app: AppPipeline) -> tuple[tuple[StepKey, StepKey], ...]:
+    """Keys of decoders and resizers whose pairs the comparison of a pipeline needs; the pipeline's own pair first."""
+    decoder, resizer = app.decoder.key, app.resizer.key
     return (decoder, resizer), (DECLARED, resizer), (decoder, DECLARED)
 
 
@@ -41,8 +41,8 @@ class BlockSteps:
     run: StepRun
     declared: Pipeline
     apps: Sequence[AppPipeline]
-    absent: dict[str, str] = field(default_factory=dict)
-    """Name of a step → why it cannot run on this machine."""
+    absent: dict[StepKey, str] = field(default_factory=dict)
+    """Key of a step → why it cannot run on this machine."""
 
     def check(self) -> None:
         """Note which steps are not installed; nothing is run."""
@@ -50,14 +50,14 @@ class BlockSteps:
             try:
                 refuse_absent(step)
             except QuantlabError as error:
-                self.absent[step.name] = str(error)
+                self.absent[step.key] = str(error)
 
     def reason(self, app: AppPipeline) -> str | None:
         """Why a pipeline cannot run on this machine; None if it can."""
-        return self.absent.get(app.decoder.name) or self.absent.get(app.resizer.name)
+        return self.absent.get(app.decoder.key) or self.absent.get(app.resizer.key)
 
-    def decode(self, paths: Sequence[Path]) -> dict[str, list[Result]]:
-        """Name of a decoder → a result for each photo: uint8 (height, width, channels)."""
+    def decode(self, paths: Sequence[Path]) -> dict[StepKey, list[Result]]:
+        """Key of a decoder → a result for each photo: uint8 (height, width, channels)."""
         pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
         with opened_decoder(self.declared) as decode:
             results = {DECLARED: _side_by_side(decode, paths)}
@@ -68,30 +68,30 @@ class BlockSteps:
     def own(self, app: AppPipeline, paths: Sequence[Path]) -> list[Result]:
         """What one pipeline makes of photos: pixels of the size of the model's input."""
         pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
-        decoded_by = self._run([app.decoder], pictures)[app.decoder.name]
-        return self._resized([app.resizer], decoded_by)[app.resizer.name]
+        decoded_by = self._run([app.decoder], pictures)[app.decoder.key]
+        return self._resized([app.resizer], decoded_by)[app.resizer.key]
 
-    def resize(self, decoded_by: dict[str, list[Result]]) -> dict[tuple[str, str], list[Result]]:
-        """Names of a decoder and a resizer → a result for each photo: pixels of the size of the model's input."""
+    def resize(self, decoded_by: dict[StepKey, list[Result]]) -> dict[tuple[StepKey, StepKey], list[Result]]:
+        """Keys of a decoder and a resizer → a result for each photo: pixels of the size of the model's input."""
         pairs = {pair for app in self.apps if self.reason(app) is None for pair in pairs_of(app)}
-        results: dict[tuple[str, str], list[Result]] = {}
+        results: dict[tuple[StepKey, StepKey], list[Result]] = {}
         for decoder, images in decoded_by.items():
             if (decoder, DECLARED) in pairs or decoder == DECLARED:
                 results[decoder, DECLARED] = _side_by_side(self._fitted, images)
-            own = [step for step in self._running(lambda app: (app.resizer,)) if (decoder, step.name) in pairs]
+            own = [step for step in self._running(lambda app: (app.resizer,)) if (decoder, step.key) in pairs]
             for steps in _by_place(own):
                 again = _equal(images, decoded_by[DECLARED]) if decoder != DECLARED else []
                 others = [_SAME if place in again else image for place, image in enumerate(images)]
-                for name, resized in self._resized(steps, others).items():
+                for resizer, resized in self._resized(steps, others).items():
                     for place in again:
-                        resized[place] = results[DECLARED, name][place]
-                    results[decoder, name] = resized
+                        resized[place] = results[DECLARED, resizer][place]
+                    results[decoder, resizer] = resized
         return results
 
     def _fitted(self, pixels: Result) -> Result:
         return pixels if isinstance(pixels, Unprepared) else fitted(self.declared, pixels)
 
-    def _resized(self, steps: Sequence[AppStep], images: Sequence[Result]) -> dict[str, list[Result]]:
+    def _resized(self, steps: Sequence[AppStep], images: Sequence[Result]) -> dict[StepKey, list[Result]]:
         """The photos by several resizers of one place; a photo without pixels stays without."""
         there = [
             (place, cropped(self.declared, image))
@@ -105,29 +105,29 @@ class BlockSteps:
             for (_, image), where in zip(there, places, strict=True):
                 pictures.append(Picture(str(path.absolute()), file.tell(), image.nbytes, image.shape, where.resized))
                 file.write(np.ascontiguousarray(image).tobytes())
-        results = {step.name: list(images) for step in steps}
-        for name, resized in self._run(steps, pictures).items():
+        results = {step.key: list(images) for step in steps}
+        for resizer, resized in self._run(steps, pictures).items():
             for (place, _), where, result in zip(there, places, resized, strict=True):
-                results[name][place] = self._placed(result, where)
+                results[resizer][place] = self._placed(result, where)
         path.unlink()
         return results
 
     def _placed(self, image: Result, where: Placement) -> Result:
         return image if isinstance(image, Unprepared) else placed(self.declared, image, where)
 
-    def _run(self, steps: Sequence[AppStep], pictures: Sequence[Picture]) -> dict[str, list[Result]]:
+    def _run(self, steps: Sequence[AppStep], pictures: Sequence[Picture]) -> dict[StepKey, list[Result]]:
         try:
             return self.run.run(steps, pictures, grey=self.declared.colour == "grey")
         except QuantlabError as error:
-            self.absent |= {step.name: str(error) for step in steps}
-            return {step.name: [Unprepared(str(error))] * len(pictures) for step in steps}
+            self.absent |= {step.key: str(error) for step in steps}
+            return {step.key: [Unprepared(str(error))] * len(pictures) for step in steps}
 
     def _running(self, of: Callable[[AppPipeline], Iterable[AppStep]]) -> list[AppStep]:
-        return [step for step in self._steps(of) if step.name not in self.absent]
+        return [step for step in self._steps(of) if step.key not in self.absent]
 
     def _steps(self, of: Callable[[AppPipeline], Iterable[AppStep]]) -> list[AppStep]:
         """The steps of the pipelines, each once."""
-        return list({step.name: step for app in self.apps for step in of(app)}.values())
+        return list({step.key: step for app in self.apps for step in of(app)}.values())
 
 
 _SAME = Unprepared("its pixels are those of the declared decoder")

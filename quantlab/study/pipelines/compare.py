@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantlab.models import identify
 from quantlab.names import counted
-from quantlab.pipelines import AppPipeline, ChosenPipeline, StepRun, Unprepared, chosen_pipelines
+from quantlab.pipelines import AppPipeline, ChosenPipeline, StepKey, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import described, pipeline_for, values_of
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
@@ -109,8 +109,8 @@ class _Comparing:
         decoded = self.steps.decode(paths)
         for place, path in enumerate(paths):
             kinds = kinds_of(path)
-            for decoder, results in decoded.items():
-                if decoder not in self.steps.absent:
+            for (where, decoder), results in decoded.items():
+                if (where, decoder) not in self.steps.absent:
                     self.kinds.add(kinds, decoder, results[place], decoded[DECLARED][place])
         images = self.steps.resize(decoded)
         declared = images[DECLARED, DECLARED]
@@ -129,7 +129,7 @@ class _Comparing:
         self,
         sums: PipelineSums,
         swaps: Sequence[Swap],
-        images: Mapping[tuple[str, str], list[Result]],
+        images: Mapping[tuple[StepKey, StepKey], list[Result]],
         names: Sequence[str],
     ) -> None:
         whole, *swapped = swaps

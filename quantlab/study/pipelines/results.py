@@ -1,5 +1,6 @@
 """From the sums of a pipeline to its row."""
 
+import math
 from dataclasses import replace
 
 from quantlab.pipelines import ChosenPipeline
@@ -37,9 +38,11 @@ def compared(one: ChosenPipeline, sums: PipelineSums, reason: str | None) -> Com
 
 
 def _cause(whole: float | None, steps: tuple[SwappedStep, ...]) -> StepName | None:
-    """The step that leaves least; None if none leaves less than the whole difference."""
+    """The step whose replacement removes half of the difference or more; None if no single one does."""
     least = min(steps, key=lambda one: one.left, default=None)
-    return None if least is None or whole is None or least.left >= whole else least.step
+    if least is None or not whole or not math.isfinite(least.left) or least.left > whole / 2:
+        return None
+    return least.step
 
 
 def _with_answers(row: ComparedPipeline, sums: PipelineSums) -> ComparedPipeline:

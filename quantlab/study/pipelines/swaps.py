@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from quantlab.pipelines import AppPipeline, ChosenPipeline
+from quantlab.pipelines import AppPipeline, ChosenPipeline, StepKey
 from quantlab.study.pipelines.block import DECLARED
 from quantlab.types import Pipeline, StepName
 
@@ -14,8 +14,8 @@ class Swap:
     """A pipeline with one step of the declared one, or as it is."""
 
     app: AppPipeline
-    pair: tuple[str, str]
-    """Names of the decoder and the resizer."""
+    pair: tuple[StepKey, StepKey]
+    """Keys of the decoder and the resizer."""
     pipeline: Pipeline
     """Colour order and values."""
     step: StepName | None = None
@@ -29,11 +29,11 @@ def swaps_of(one: ChosenPipeline, declared: Pipeline) -> tuple[Swap, ...]:
         UsageError: If its modifiers do not fit the model's channels.
     """
     app, own = one.app, one.of(declared)
-    pair = (app.decoder.name, app.resizer.name)
-    swaps = [Swap(app, pair, own), Swap(app, (DECLARED, app.resizer.name), own, "decode")]
+    pair = (app.decoder.key, app.resizer.key)
+    swaps = [Swap(app, pair, own), Swap(app, (DECLARED, app.resizer.key), own, "decode")]
     if own.colour != declared.colour:
         swaps.append(Swap(app, pair, replace(own, colour=declared.colour), "colour"))
-    swaps.append(Swap(app, (app.decoder.name, DECLARED), own, "resize"))
+    swaps.append(Swap(app, (app.decoder.key, DECLARED), own, "resize"))
     if (own.scale, own.offset) != (declared.scale, declared.offset):
         swaps.append(Swap(app, pair, replace(own, scale=declared.scale, offset=declared.offset), "values"))
     return tuple(swaps)
