@@ -559,4 +559,4 @@ def test_a_picture_that_ends_or_hangs_the_program_costs_itself(files, made, tmp_
     step = AppStep("decoder", "decode", "", StepPlace("scripted", host, "", dict))
     with ChildPool(tmp_path, stall_seconds=9) as pool:
         results = StepRun(pool, tmp_path, {}).run([step], [Picture(file, 0, 1) for file in files], grey=False)
-    assert [one.reason if isinstance(one, Unprepared) else one.item() for one in results["decoder"]] == made
+    assert [one.reason if isinstance(one, Unprepared) else one.item() for one in results[step.key]] == made

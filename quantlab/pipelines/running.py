@@ -104,7 +104,7 @@ class StepRun:
         target.unlink(missing_ok=True)
 
 
-def _fill(results: Mapping[str, list[Pixels | Unprepared]], count: int, reason: str) -> None:
+def _fill(results: Mapping[StepKey, list[Pixels | Unprepared]], count: int, reason: str) -> None:
     """Give every step the same reason for its pictures up to a count that have no result."""
     for of_step in results.values():
         of_step.extend([Unprepared(reason)] * (count - len(of_step)))
