@@ -1,6 +1,7 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
+from types import SimpleNamespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -15,24 +16,32 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
+from quantlab.gate.preprocessing_part import with_preprocessing_part
 from quantlab.pipelines import PIPELINES, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.runtimes import RUNTIMES
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
+from quantlab.study.pipelines.fed_reference import fed_warning
 from quantlab.study.pipelines.photos import kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import swaps_of
 from quantlab.study.pipelines.words import pipelines_headline
 from quantlab.types import (
+    Budget,
     ComparedPipeline,
     Interval,
+    Judgement,
+    Loss,
     PhotoFailure,
     PipelineComparison,
     Preprocessing,
+    Scores,
+    SettingVerdict,
     SwappedStep,
     TensorSpec,
+    Verdict,
 )
 
 SPEC = TensorSpec("image", (None, 16, 16, 3), "float32")
@@ -459,7 +468,8 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
         cwd=tmp_path,
     )
     assert done.status == 0, done.stderr
-    assert "the samples of the pipeline 'python-pillow-default' change the float model itself" in done.stdout
+    told = "the samples of the pipeline 'python-pillow-default' change the outputs of the float model itself"
+    assert told in done.stdout
     assert "✓ float32 check onnx" in done.stdout
     shown = quantlab_in_process("show", "split", "s.study", "--format", "json", cwd=tmp_path)
     rows = json.loads(shown.stdout)
@@ -476,10 +486,81 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
     judged = quantlab_in_process("gate", "s.study", "--max-accuracy-loss", "1pt", cwd=tmp_path)
     (points,) = (row for row in rows if (row["setting"], row["measure"]) == ("onnx-dynamic", "points"))
     assert points["preprocessing"] > 0
-    part = f"{points['preprocessing']:.2f} pt are by the samples of the pipeline 'python-pillow-default'"
+    part = f"the pipeline 'python-pillow-default' alone loses {points['preprocessing']:.2f} pt ["
     assert part in " ".join(judged.stdout.split())
     verified = quantlab_in_process("verify", "s.study", cwd=tmp_path)
     assert (verified.status, "of the declared preprocessing" in verified.stdout) == (0, True)
+
+
+def loss_of(loss, lower, upper, *, metric="accuracy"):
+    return Loss(metric, "higher", "pt", 100, 90.0, 90.0 - loss, loss, lower, upper, 0.95, "exact")
+
+
+def verdict_on(outcome, loss):
+    judgement = Judgement("s", "python", outcome, "the loss is too large", loss=loss)
+    return Verdict("study", Budget("1pt"), (SettingVerdict("s", True, 100, (judgement,)),), named=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "alone", "reason"),
+    [
+        pytest.param(
+            "breaks",
+            loss_of(3.0, 1.0, 5.0),
+            "the loss is too large; the pipeline 'canvas' alone loses 3.00 pt [1.00, 5.00], before anything is "
+            "converted",
+            id="more than the whole",
+        ),
+        pytest.param("breaks", loss_of(0.0, -2.0, 2.0), "the loss is too large", id="no loss"),
+        pytest.param("breaks", loss_of(-0.4, -2.0, 1.0), "the loss is too large", id="a gain by chance"),
+        pytest.param("breaks", loss_of(1.0, -np.inf, np.inf), "the loss is too large", id="nothing is known"),
+        pytest.param("breaks", loss_of(3.0, 1.0, 5.0, metric="mae"), "the loss is too large", id="another metric"),
+        pytest.param("fits", loss_of(3.0, 1.0, 5.0), "the loss is too large", id="a setting that fits"),
+    ],
+)
+def test_the_gate_tells_what_the_pipeline_loses_alone(outcome, alone, reason):
+    study = SimpleNamespace(pipeline="canvas")
+    told = with_preprocessing_part(verdict_on(outcome, loss_of(2.0, 1.0, 3.0)), study, alone)
+    assert [one.reason for one in told.settings[0].judgements] == [reason]
+
+
+BY_CANVAS = (
+    "the samples of the pipeline 'canvas' change the outputs of the float model itself, before anything is converted: "
+)
+
+
+@pytest.mark.parametrize(
+    ("scores", "cost"),
+    [
+        pytest.param(Scores(50, top1_loss_points=0.0, max_abs_error=0.0), None, id="equal outputs"),
+        pytest.param(
+            Scores(
+                6,
+                top1_loss_points=0.0,
+                top1_loss_interval=Interval(-17.0, 17.0, 0.95),
+                max_abs_error=0.1,
+                right_to_wrong=0,
+                wrong_to_right=0,
+            ),
+            "without a measurable loss, 0.00 [−17.00, 17.00] points of accuracy (0 became wrong and 0 right of 6 "
+            "samples)",
+            id="the interval holds 0",
+        ),
+        pytest.param(
+            Scores(200, top1_loss_points=5.0, top1_loss_interval=Interval(2.0, 9.0, 0.95), max_abs_error=0.1),
+            "it loses 5.00 [2.00, 9.00] points of accuracy",
+            id="a loss",
+        ),
+        pytest.param(
+            Scores(200, mae_loss=0.5, mae_loss_interval=Interval(-0.1, 1.1, 0.95), max_abs_error=0.1),
+            "without a measurable loss, 0.50 [−0.10, 1.10] of the MAE",
+            id="numbers",
+        ),
+    ],
+)
+def test_the_warning_of_a_pipeline(scores, cost):
+    told = fed_warning("canvas", scores)
+    assert (told or "").partition("; the column")[0] == ("" if cost is None else BY_CANVAS + cost)
 
 
 def test_a_pipeline_needs_photos(tmp_path):
