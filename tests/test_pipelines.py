@@ -1,10 +1,12 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
-from types import SimpleNamespace
-from dataclasses import dataclass, field, replace
+import struct
+import zlib
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -17,13 +19,14 @@ from PIL import Image
 
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.gate.preprocessing_part import with_preprocessing_part
-from quantlab.pipelines import PIPELINES, chosen_pipelines
+from quantlab.pipelines import PIPELINES, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
-from quantlab.runtimes import RUNTIMES
+from quantlab.processes import ChildDied, ChildPool, ChildStalled
+from quantlab.runtimes import RUNTIMES, Host, Picture
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
 from quantlab.study.pipelines.fed_reference import fed_warning
-from quantlab.study.pipelines.photos import kinds_of, photos_of
+from quantlab.study.pipelines.photos import Photos, kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import swaps_of
@@ -43,6 +46,7 @@ from quantlab.types import (
     TensorSpec,
     Verdict,
 )
+from quantlab.types.messages import Prepared
 
 SPEC = TensorSpec("image", (None, 16, 16, 3), "float32")
 DECLARED = pipeline_for(Preprocessing(mode="tf"), SPEC)
@@ -583,6 +587,92 @@ def test_the_modes_are_modifiers():
     for mode in MODES:
         (one,) = chosen_pipelines([f"canvas:{mode}"], PIPELINES)
         assert one.of(DECLARED).scale == MODES[mode].scale
+
+
+class ScriptedChild:
+    """Stands for a process of steps: a file tells what becomes of it, and pixels are written as a child does."""
+
+    usable, log = True, Path("child.log")
+
+    def send(self, document):
+        self.request = document
+
+    def messages(self, seconds):
+        target = Path(self.request["target"])
+        target.write_bytes(b"")
+        for place, picture in enumerate(self.request["pictures"]):
+            became = Path(picture["file"]).read_text()
+            if became == "hangs":
+                raise ChildStalled(f"the process sent nothing for {seconds:g} seconds and was ended")
+            if became == "ends":
+                raise ChildDied("the process was killed")
+            for step in self.request["steps"]:
+                offset = target.stat().st_size
+                target.write_bytes(target.read_bytes() + bytes(3))
+                prepared = Prepared(place, step, offset, (1, 1, 3), "uint8", None)
+                yield {"type": "prepared", **asdict(prepared), "shape": [1, 1, 3]}
+        yield {"type": "done"}
+
+    def end_of_request(self):
+        pass
+
+    def close(self):
+        pass
+
+
+STALLED = "the process ended while it worked on it (the process sent nothing for 9 seconds and was ended)"
+DIED = "the process ended while it worked on it (the process was killed)"
+NOT_TRIED = "not tried, because 3 pictures one after another took too long"
+
+
+@pytest.mark.parametrize(
+    ("files", "reasons"),
+    [
+        pytest.param(["good", "hangs", "good"], ["", STALLED, ""], id="one that hangs"),
+        pytest.param(["hangs", "good", "ends", "good"], [STALLED, "", DIED, ""], id="the first one hangs"),
+        pytest.param(["hangs", "hangs", "good", "hangs"], [STALLED, STALLED, "", STALLED], id="some hang"),
+        pytest.param(["hangs"] * 3 + ["good"], [STALLED] * 3 + [NOT_TRIED], id="too many hang"),
+        pytest.param(["ends"] * 4 + ["good"], [DIED] * 4 + [""], id="ends are quick"),
+    ],
+)
+def test_a_picture_that_ends_or_hangs_the_process_costs_itself(tmp_path, files, reasons):
+    step = PIPELINES["canvas"].decoder
+    host = Host(kind=lambda *_: "scripted", start=lambda *_: ScriptedChild(), lasting=False)
+    step = replace(step, place=replace(step.place, host=host, environment=dict))
+    pictures = []
+    for place, became in enumerate(files):
+        (tmp_path / f"{place}").write_text(became)
+        pictures.append(Picture(str(tmp_path / f"{place}"), 0, len(became)))
+    with ChildPool(tmp_path, stall_seconds=9) as pool:
+        results = StepRun(pool, tmp_path, {}).run([step], pictures, grey=False)[step.key]
+    assert [one.reason if isinstance(one, Unprepared) else "" for one in results] == reasons
+
+
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [
+        pytest.param([(40, 30)] * 65, [64, 1], id="small photos"),
+        pytest.param([None, None, (40, 30)], [1, 1, 1], id="files that Pillow does not know"),
+        pytest.param([(40, 30), (20_000, 20_000), (40, 30)], [1, 1, 1], id="a photo that Pillow refuses"),
+    ],
+)
+def test_photos_that_are_held_at_once(tmp_path, sizes, blocks):
+    paths = [tmp_path / f"{place}.png" for place in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        if size is None:
+            path.write_bytes(b"unknown")
+        else:
+            path.write_bytes(head_of_png(*size))
+    photos = Photos(tuple(map(str, paths)), tuple(paths), None, len(paths), "all")
+    assert [len(block) for block in photos.blocks()] == blocks
+
+
+def head_of_png(width, height):
+    """A file of one row of pixels whose header claims another size: it is small, however large the picture."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(10))
+    chunks = [struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def test_files_that_a_pipeline_refuses_are_named():

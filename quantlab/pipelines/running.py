@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import RuntimeUnavailable, TrialError
+from quantlab.errors import QuantlabError, RuntimeUnavailable, TrialError
 from quantlab.pipelines.contract import AppStep, StepKey, StepPlace
-from quantlab.processes import ChildDied, ChildPool, describe
+from quantlab.processes import ChildDied, ChildPool, ChildStalled, describe
 from quantlab.runtimes import Job, Picture, python
 from quantlab.runtimes.protocol import ask
 from quantlab.runtimes.requests import Prepare
@@ -30,6 +30,19 @@ class Unprepared:
     reason: str
 
 
+_MOST_STALLS = 3
+"""Pictures one after another for which the time limit is waited; a step that never answers would take hours."""
+
+_NOT_TRIED = Unprepared(f"not tried, because {_MOST_STALLS} pictures one after another took too long")
+
+
+def _stalls(before: int, error: QuantlabError, *, again: bool) -> int:
+    """Stalls one after another; `again` tells that no picture was done between this end and the last one."""
+    if not isinstance(error, ChildStalled):
+        return 0
+    return before + 1 if again else 1
+
+
 @dataclass(slots=True)
 class StepRun:
     """Runs steps for one command; remembers what the programs say about themselves."""
@@ -45,7 +58,8 @@ class StepRun:
     ) -> dict[StepKey, list[Pixels | Unprepared]]:
         """Run steps of one place on all pictures.
 
-        A picture on which the child ends costs only itself.
+        A picture on which the child ends, or sends nothing for too long, costs only itself. After the third of the
+        latter one after another, the rest is not tried.
 
         Returns:
             Key of a step → a result for each picture.
@@ -54,22 +68,23 @@ class StepRun:
             RuntimeUnavailable: If the place is not installed.
             TrialError: If the child reports that it cannot run the steps at all.
             ChildDied: If the child ends before the first picture.
+            ChildStalled: If it sends nothing for too long before the first picture.
         """
         place = steps[0].place
         keys = {step.call: step.key for step in steps}
         results: dict[StepKey, list[Pixels | Unprepared]] = {step.key: [] for step in steps}
         self.environments.setdefault(place.name, place.environment())
         job = Job("", "", place.backend, 1, 0, 0, (), (), ExecutorOptions(), python.REFERENCE)
-        first = 0
+        first = stalls = 0
         while first < len(pictures):
-            rest = pictures[first:]
+            rest, before = pictures[first:], first
             target = self.folder / f"{place.name}.pixels"
             request = Prepare(job, tuple(rest), tuple(keys), grey, str(target.absolute()))
             try:
                 for key, result in self._answers(place, request, target, keys):
                     results[key].append(result)
                 return results
-            except ChildDied as error:
+            except (ChildDied, ChildStalled) as error:
                 done = min(len(one) for one in results.values())
                 if done == first == 0 and not any(results.values()):
                     # Whether the first picture or the program itself is to blame, the program tells alone.
@@ -78,6 +93,11 @@ class StepRun:
                     if len(one) == done:
                         one.append(Unprepared(f"the process ended while it worked on it ({describe(error)})"))
                 first = done + 1
+                stalls = _stalls(stalls, error, again=done == before)
+                if stalls == _MOST_STALLS:
+                    for one in results.values():
+                        one.extend([_NOT_TRIED] * (len(pictures) - first))
+                    return results
         return results
 
     def _check_alone(self, place: StepPlace, request: Prepare, target: Path) -> None:

@@ -59,8 +59,8 @@ def fed_warning(pipeline: str, scores: Scores) -> str | None:
         return None
     return (
         f"the samples of the pipeline '{pipeline}' change the outputs of the float model itself, before anything is "
-        f"converted: {_cost(scores)}; the column 'preprocessing' of 'quantlab show split' has this part of each loss, and "
-        f"'quantlab diagnose --pipelines {pipeline}' names the step that causes it"
+        f"converted: {_cost(scores)}; the column 'preprocessing' of 'quantlab show split' has this part of each loss, "
+        f"and 'quantlab diagnose --pipelines {pipeline}' names the step that causes it"
     )
 
 
