@@ -328,13 +328,13 @@ def write_model(path: Path) -> Path:
     return path
 
 
-def with_right_labels(photos: Path, model: Path) -> Path:
+def with_right_labels(photos: Path, model: Path, names: str = "abc") -> Path:
     """Move each photo into the folder of the class that the model gives for it with the declared preprocessing."""
     weights = onnx.numpy_helper.to_array(onnx.load(model).graph.initializer[0])
     for path in sorted(photos.glob("*/*.jpg")):
         with opened_decoder(DECLARED) as decode:
             logits = sample_of(DECLARED, path, decode).reshape(-1) @ weights
-        path.rename(photos / "abc"[int(logits.argmax())] / f"{path.parent.name}-{path.name}")
+        path.rename(photos / names[int(logits.argmax())] / f"{path.parent.name}-{path.name}")
     return photos
 
 
@@ -367,6 +367,39 @@ def test_the_planted_step_is_named(tmp_path):
     changed = rows["tfjs-node"]
     assert changed["changed"] >= changed["became_wrong"] + changed["became_right"]
     assert changed["loss_points"] == pytest.approx(100 * (changed["became_wrong"] - changed["became_right"]) / 18)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="conventions"),
+        pytest.param(["--pipelines", "python-pillow"], id="pipelines"),
+    ],
+)
+def test_class_folders_are_in_the_order_of_the_names_beside_the_model(tmp_path, options):
+    model = write_model(tmp_path / "m.onnx")
+    photos = with_right_labels(write_photos(tmp_path / "photos"), model, names="cab")
+    (tmp_path / "class_names.txt").write_text("c\na\nb\n")
+    done = quantlab_in_process(
+        *("diagnose", model, "--data", photos, "--preprocessing-mode", "tf", "--json", *options), cwd=tmp_path
+    )
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.starts_children
+def test_more_class_folders_than_classes(tmp_path):
+    photos = write_photos(tmp_path / "photos", each=1)
+    (photos / "d").mkdir()
+    (photos / "a" / "0.jpg").rename(photos / "d" / "0.jpg")
+    done = quantlab_in_process(
+        *("diagnose", write_model(tmp_path / "m.onnx"), "--data", photos, "--pipelines", "python-pillow"), cwd=tmp_path
+    )
+    assert (done.status, done.last) == (
+        2,
+        "quantlab: the labels go from 1 to 3, but the output 'classes' has 3 classes; number the classes from 0 to 2",
+    )
 
 
 def test_photos_must_be_files(tmp_path):
