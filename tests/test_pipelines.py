@@ -1,9 +1,12 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
-from dataclasses import dataclass, field, replace
+import struct
+import zlib
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
+from quantlab.gate.preprocessing_part import with_preprocessing_part
 from quantlab.pipelines import PIPELINES, AppStep, StepPlace, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
@@ -22,19 +26,26 @@ from quantlab.runtimes import RUNTIMES, Host, Picture
 from quantlab.runtimes.requests import request_from
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
-from quantlab.study.pipelines.photos import kinds_of, photos_of
+from quantlab.study.pipelines.fed_reference import fed_warning
+from quantlab.study.pipelines.photos import Photos, kinds_of, photos_of
 from quantlab.study.pipelines.results import compared
 from quantlab.study.pipelines.sums import DifferenceSums, PipelineSums, steps_apart
 from quantlab.study.pipelines.swaps import swaps_of
 from quantlab.study.pipelines.words import pipelines_headline
 from quantlab.types import (
+    Budget,
     ComparedPipeline,
     Interval,
+    Judgement,
+    Loss,
     PhotoFailure,
     PipelineComparison,
     Preprocessing,
+    Scores,
+    SettingVerdict,
     SwappedStep,
     TensorSpec,
+    Verdict,
 )
 from quantlab.types.messages import Done, Prepared
 
@@ -318,13 +329,13 @@ def write_model(path: Path) -> Path:
     return path
 
 
-def with_right_labels(photos: Path, model: Path) -> Path:
+def with_right_labels(photos: Path, model: Path, names: str = "abc") -> Path:
     """Move each photo into the folder of the class that the model gives for it with the declared preprocessing."""
     weights = onnx.numpy_helper.to_array(onnx.load(model).graph.initializer[0])
     for path in sorted(photos.glob("*/*.jpg")):
         with opened_decoder(DECLARED) as decode:
             logits = sample_of(DECLARED, path, decode).reshape(-1) @ weights
-        path.rename(photos / "abc"[int(logits.argmax())] / f"{path.parent.name}-{path.name}")
+        path.rename(photos / names[int(logits.argmax())] / f"{path.parent.name}-{path.name}")
     return photos
 
 
@@ -357,6 +368,39 @@ def test_the_planted_step_is_named(tmp_path):
     changed = rows["tfjs-node"]
     assert changed["changed"] >= changed["became_wrong"] + changed["became_right"]
     assert changed["loss_points"] == pytest.approx(100 * (changed["became_wrong"] - changed["became_right"]) / 18)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="conventions"),
+        pytest.param(["--pipelines", "python-pillow"], id="pipelines"),
+    ],
+)
+def test_class_folders_are_in_the_order_of_the_names_beside_the_model(tmp_path, options):
+    model = write_model(tmp_path / "m.onnx")
+    photos = with_right_labels(write_photos(tmp_path / "photos"), model, names="cab")
+    (tmp_path / "class_names.txt").write_text("c\na\nb\n")
+    done = quantlab_in_process(
+        *("diagnose", model, "--data", photos, "--preprocessing-mode", "tf", "--json", *options), cwd=tmp_path
+    )
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.starts_children
+def test_more_class_folders_than_classes(tmp_path):
+    photos = write_photos(tmp_path / "photos", each=1)
+    (photos / "d").mkdir()
+    (photos / "a" / "0.jpg").rename(photos / "d" / "0.jpg")
+    done = quantlab_in_process(
+        *("diagnose", write_model(tmp_path / "m.onnx"), "--data", photos, "--pipelines", "python-pillow"), cwd=tmp_path
+    )
+    assert (done.status, done.last) == (
+        2,
+        "quantlab: the labels go from 1 to 3, but the output 'classes' has 3 classes; number the classes from 0 to 2",
+    )
 
 
 def test_photos_must_be_files(tmp_path):
@@ -462,7 +506,8 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
         cwd=tmp_path,
     )
     assert done.status == 0, done.stderr
-    assert "the samples of the pipeline 'python-pillow-default' change the float model itself" in done.stdout
+    told = "the samples of the pipeline 'python-pillow-default' change the outputs of the float model itself"
+    assert told in done.stdout
     assert "✓ float32 check onnx" in done.stdout
     shown = quantlab_in_process("show", "split", "s.study", "--format", "json", cwd=tmp_path)
     rows = json.loads(shown.stdout)
@@ -479,10 +524,81 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
     judged = quantlab_in_process("gate", "s.study", "--max-accuracy-loss", "1pt", cwd=tmp_path)
     (points,) = (row for row in rows if (row["setting"], row["measure"]) == ("onnx-dynamic", "points"))
     assert points["preprocessing"] > 0
-    part = f"{points['preprocessing']:.2f} pt are by the samples of the pipeline 'python-pillow-default'"
+    part = f"the pipeline 'python-pillow-default' alone loses {points['preprocessing']:.2f} pt ["
     assert part in " ".join(judged.stdout.split())
     verified = quantlab_in_process("verify", "s.study", cwd=tmp_path)
     assert (verified.status, "of the declared preprocessing" in verified.stdout) == (0, True)
+
+
+def loss_of(loss, lower, upper, *, metric="accuracy"):
+    return Loss(metric, "higher", "pt", 100, 90.0, 90.0 - loss, loss, lower, upper, 0.95, "exact")
+
+
+def verdict_on(outcome, loss):
+    judgement = Judgement("s", "python", outcome, "the loss is too large", loss=loss)
+    return Verdict("study", Budget("1pt"), (SettingVerdict("s", True, 100, (judgement,)),), named=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "alone", "reason"),
+    [
+        pytest.param(
+            "breaks",
+            loss_of(3.0, 1.0, 5.0),
+            "the loss is too large; the pipeline 'canvas' alone loses 3.00 pt [1.00, 5.00], before anything is "
+            "converted",
+            id="more than the whole",
+        ),
+        pytest.param("breaks", loss_of(0.0, -2.0, 2.0), "the loss is too large", id="no loss"),
+        pytest.param("breaks", loss_of(-0.4, -2.0, 1.0), "the loss is too large", id="a gain by chance"),
+        pytest.param("breaks", loss_of(1.0, -np.inf, np.inf), "the loss is too large", id="nothing is known"),
+        pytest.param("breaks", loss_of(3.0, 1.0, 5.0, metric="mae"), "the loss is too large", id="another metric"),
+        pytest.param("fits", loss_of(3.0, 1.0, 5.0), "the loss is too large", id="a setting that fits"),
+    ],
+)
+def test_the_gate_tells_what_the_pipeline_loses_alone(outcome, alone, reason):
+    study = SimpleNamespace(pipeline="canvas")
+    told = with_preprocessing_part(verdict_on(outcome, loss_of(2.0, 1.0, 3.0)), study, alone)
+    assert [one.reason for one in told.settings[0].judgements] == [reason]
+
+
+BY_CANVAS = (
+    "the samples of the pipeline 'canvas' change the outputs of the float model itself, before anything is converted: "
+)
+
+
+@pytest.mark.parametrize(
+    ("scores", "cost"),
+    [
+        pytest.param(Scores(50, top1_loss_points=0.0, max_abs_error=0.0), None, id="equal outputs"),
+        pytest.param(
+            Scores(
+                6,
+                top1_loss_points=0.0,
+                top1_loss_interval=Interval(-17.0, 17.0, 0.95),
+                max_abs_error=0.1,
+                right_to_wrong=0,
+                wrong_to_right=0,
+            ),
+            "without a measurable loss, 0.00 [−17.00, 17.00] points of accuracy (0 became wrong and 0 right of 6 "
+            "samples)",
+            id="the interval holds 0",
+        ),
+        pytest.param(
+            Scores(200, top1_loss_points=5.0, top1_loss_interval=Interval(2.0, 9.0, 0.95), max_abs_error=0.1),
+            "it loses 5.00 [2.00, 9.00] points of accuracy",
+            id="a loss",
+        ),
+        pytest.param(
+            Scores(200, mae_loss=0.5, mae_loss_interval=Interval(-0.1, 1.1, 0.95), max_abs_error=0.1),
+            "without a measurable loss, 0.50 [−0.10, 1.10] of the MAE",
+            id="numbers",
+        ),
+    ],
+)
+def test_the_warning_of_a_pipeline(scores, cost):
+    told = fed_warning("canvas", scores)
+    assert (told or "").partition("; the column")[0] == ("" if cost is None else BY_CANVAS + cost)
 
 
 def test_a_pipeline_needs_photos(tmp_path):
@@ -505,6 +621,92 @@ def test_the_modes_are_modifiers():
     for mode in MODES:
         (one,) = chosen_pipelines([f"canvas:{mode}"], PIPELINES)
         assert one.of(DECLARED).scale == MODES[mode].scale
+
+
+class ScriptedChild:
+    """Stands for a process of steps: a file tells what becomes of it, and pixels are written as a child does."""
+
+    usable, log = True, Path("child.log")
+
+    def send(self, document):
+        self.request = document
+
+    def messages(self, seconds):
+        target = Path(self.request["target"])
+        target.write_bytes(b"")
+        for place, picture in enumerate(self.request["pictures"]):
+            became = Path(picture["file"]).read_text()
+            if became == "hangs":
+                raise ChildStalled(f"the process sent nothing for {seconds:g} seconds and was ended")
+            if became == "ends":
+                raise ChildDied("the process was killed")
+            for step in self.request["steps"]:
+                offset = target.stat().st_size
+                target.write_bytes(target.read_bytes() + bytes(3))
+                prepared = Prepared(place, step, offset, (1, 1, 3), "uint8", None)
+                yield {"type": "prepared", **asdict(prepared), "shape": [1, 1, 3]}
+        yield {"type": "done"}
+
+    def end_of_request(self):
+        pass
+
+    def close(self):
+        pass
+
+
+STALLED = "the process ended while it worked on it (the process sent nothing for 9 seconds and was ended)"
+DIED = "the process ended while it worked on it (the process was killed)"
+NOT_TRIED = "not tried, because 3 pictures one after another took too long"
+
+
+@pytest.mark.parametrize(
+    ("files", "reasons"),
+    [
+        pytest.param(["good", "hangs", "good"], ["", STALLED, ""], id="one that hangs"),
+        pytest.param(["hangs", "good", "ends", "good"], [STALLED, "", DIED, ""], id="the first one hangs"),
+        pytest.param(["hangs", "hangs", "good", "hangs"], [STALLED, STALLED, "", STALLED], id="some hang"),
+        pytest.param(["hangs"] * 3 + ["good"], [STALLED] * 3 + [NOT_TRIED], id="too many hang"),
+        pytest.param(["ends"] * 4 + ["good"], [DIED] * 4 + [""], id="ends are quick"),
+    ],
+)
+def test_a_picture_that_ends_or_hangs_the_process_costs_itself(tmp_path, files, reasons):
+    step = PIPELINES["canvas"].decoder
+    host = Host(kind=lambda *_: "scripted", start=lambda *_: ScriptedChild(), lasting=False)
+    step = replace(step, place=replace(step.place, host=host, environment=dict))
+    pictures = []
+    for place, became in enumerate(files):
+        (tmp_path / f"{place}").write_text(became)
+        pictures.append(Picture(str(tmp_path / f"{place}"), 0, len(became)))
+    with ChildPool(tmp_path, stall_seconds=9) as pool:
+        results = StepRun(pool, tmp_path, {}).run([step], pictures, grey=False)[step.key]
+    assert [one.reason if isinstance(one, Unprepared) else "" for one in results] == reasons
+
+
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [
+        pytest.param([(40, 30)] * 65, [64, 1], id="small photos"),
+        pytest.param([None, None, (40, 30)], [1, 1, 1], id="files that Pillow does not know"),
+        pytest.param([(40, 30), (20_000, 20_000), (40, 30)], [1, 1, 1], id="a photo that Pillow refuses"),
+    ],
+)
+def test_photos_that_are_held_at_once(tmp_path, sizes, blocks):
+    paths = [tmp_path / f"{place}.png" for place in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        if size is None:
+            path.write_bytes(b"unknown")
+        else:
+            path.write_bytes(head_of_png(*size))
+    photos = Photos(tuple(map(str, paths)), tuple(paths), None, len(paths), "all")
+    assert [len(block) for block in photos.blocks()] == blocks
+
+
+def head_of_png(width, height):
+    """A file of one row of pixels whose header claims another size: it is small, however large the picture."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(10))
+    chunks = [struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def test_files_that_a_pipeline_refuses_are_named():

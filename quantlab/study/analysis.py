@@ -225,7 +225,8 @@ class Analysis:
         """What an app's pipeline costs alone, first of all warnings: quantization is blamed last."""
         if fed is None or fed.scores is None or self.context.options.pipeline is None:
             return ()
-        return (fed_warning(self.context.options.pipeline, fed.scores),)
+        sentence = fed_warning(self.context.options.pipeline, fed.scores)
+        return () if sentence is None else (sentence,)
 
     def _prepare(self) -> None:
         """Start importing what is needed later, while a process opens the model."""

@@ -9,7 +9,7 @@ from quantlab.samples import ClassNames, SampleParts, class_names_beside, read_c
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
-__all__ = ["checked_names", "class_names", "folders_in_order", "with_class_names"]
+__all__ = ["as_beside", "checked_names", "class_names", "folders_in_order", "with_class_names"]
 
 
 def class_names(options: AnalyzeOptions, model: Path, warn: Callable[[str], None]) -> ClassNames | None:
@@ -38,6 +38,14 @@ def folders_in_order(names: ClassNames | None, data: str, asked: Preprocessing) 
         return asked
     folders = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
     return replace(asked, classes=names.names) if folders == set(names.names) else asked
+
+
+def as_beside(model: Path, data: str, asked: Preprocessing, warn: Callable[[str], None]) -> Preprocessing:
+    """The preprocessing of a folder of images with its class folders in the order of a file of names beside the model.
+
+    A file that cannot be read only costs a warning.
+    """
+    return folders_in_order(class_names(AnalyzeOptions(), model, warn), data, asked)
 
 
 def with_class_names(parts: SampleParts, names: ClassNames | None) -> SampleParts:

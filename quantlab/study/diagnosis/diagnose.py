@@ -23,6 +23,7 @@ from quantlab.study.diagnosis.options import DiagnoseOptions
 from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
 from quantlab.study.diagnosis.words import headline, notes_on_output
+from quantlab.study.naming import as_beside
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.task import scored_output
@@ -99,14 +100,15 @@ class _Diagnosing:
         options, inputs = self.options, model.description.inputs
         step = f"read {self.data}"
         self.context.progress.begin(step)
+        warn = self.context.progress.warn
         asked = SampleOptions(
-            preprocessing=options.preprocessing,
+            preprocessing=as_beside(self.context.file.path, self.data, options.preprocessing, warn),
             limit=_USUAL if options.limit is None else options.limit,
             seed=options.seed,
             labels=options.labels,
             stall_seconds=options.time_limit,
             loaders=self.context.registries.loaders,
-            warn=self.context.progress.warn,
+            warn=warn,
         )
         folder = self.context.store.root / "samples"
         samples, _ = open_samples(self.data, None, model_inputs=inputs, folder=folder, options=asked, calibrate=0)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from quantlab.preprocessing import arranged
 from quantlab.runtimes import create_output
+from quantlab.samples import check_labels
 from quantlab.statistics import answers_of, looks_like_probabilities
 from quantlab.study.context import Context, naming
 from quantlab.study.pipelines.sums import Array, OutputSums
@@ -29,6 +30,8 @@ class Answering:
     model: OpenedModel
     declared: Pipeline
     asked_output: str | None
+    labels: npt.NDArray[np.int64] | None = None
+    """Of all photos; None if they have none."""
     right: int = 0
     """Photos that are right with the declared pipeline."""
     labelled: int = 0
@@ -52,12 +55,16 @@ class Answering:
         return 100 * self.right / self.labelled if self.labelled else None
 
     def declare(self, tensors: Sequence[Array | None], labels: npt.NDArray[np.int64] | None) -> None:
-        """Take the tensors of a block by the declared pipeline, and the labels; None for photos without a tensor."""
+        """Take the tensors of a block by the declared pipeline, and the labels; None for photos without a tensor.
+
+        Raises:
+            SamplesError: If labels of any photo are no classes of the output.
+        """
         self._labels, self._outputs = labels, {}
         places = [place for place, tensor in enumerate(tensors) if tensor is not None]
         if not places:
             return
-        outputs = self._answer([tensor for tensor in tensors if tensor is not None], labels)
+        outputs = self._answer([tensor for tensor in tensors if tensor is not None])
         self._outputs = {place: outputs[row : row + 1] for row, place in enumerate(places)}
         if self._classes and labels is not None:
             answers = answers_of(outputs, probabilities=self._probabilities)
@@ -69,14 +76,14 @@ class Answering:
         places = [place for place, tensor in enumerate(tensors) if tensor is not None]
         if not places:
             return
-        outputs = self._answer([tensor for tensor in tensors if tensor is not None], self._labels)
+        outputs = self._answer([tensor for tensor in tensors if tensor is not None])
         expected = np.concatenate([self._outputs[place] for place in places])
         sums.add(outputs, expected)
         if self._classes:
             answers, before = (answers_of(one, probabilities=self._probabilities) for one in (outputs, expected))
             sums.add_answers(answers, before, None if self._labels is None else self._labels[places])
 
-    def _answer(self, tensors: Sequence[Array], labels: npt.NDArray[np.int64] | None) -> Array:
+    def _answer(self, tensors: Sequence[Array]) -> Array:
         """The outputs, (k, …)."""
         with tempfile.TemporaryDirectory(dir=self.context.store.work) as folder, naming("run the model"):
             samples = self._written(tensors, Path(folder))
@@ -84,14 +91,17 @@ class Answering:
                 return np.array(run_first(self.context, self._run, samples, samples.n)[self.output])
             self._run = reference_run(self.context, self.model, probe(self.context, self.model, samples).outputs)
             outputs = np.array(run_first(self.context, self._run, samples, samples.n)[self.output])
-        self._decide(outputs, labels)
+        self._decide(outputs)
         return outputs
 
-    def _decide(self, outputs: Array, labels: npt.NDArray[np.int64] | None) -> None:
+    def _decide(self, outputs: Array) -> None:
         """Whether the output is a class for each photo: from the first block with the declared pipeline."""
         flat = outputs.ndim == 2 and outputs.dtype.kind == "f"
         self._probabilities = flat and looks_like_probabilities(outputs)
-        self._classes = flat and (labels is not None or (self._probabilities and outputs.shape[1] > 1))
+        self._classes = flat and (self.labels is not None or (self._probabilities and outputs.shape[1] > 1))
+        if flat and self.labels is not None:
+            spec = scored_output(self.model.description, self.asked_output)
+            check_labels(self.labels, replace(spec, shape=(None, *outputs.shape[1:])))
 
     def _written(self, tensors: Sequence[Array], folder: Path) -> SampleSet:
         (spec,) = self.model.description.inputs

@@ -14,6 +14,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples.source import only_input
 from quantlab.store import Store
 from quantlab.study.context import Context, open_model, pool_for
+from quantlab.study.naming import as_beside
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.pipelines.answers import Answering
 from quantlab.study.pipelines.block import DECLARED, BlockSteps, Result
@@ -51,29 +52,32 @@ def compare_pipelines(
         registries: The known pipelines, formats, runtimes and converters.
 
     Raises:
-        QuantlabError: If the model, the data or an option is invalid, or the model cannot be run.
+        QuantlabError: If the model, the data or an option is invalid, the model cannot be run, or there are more class
+            folders than classes of its output.
     """
     options = options or PipelineOptions()
     chosen = chosen_pipelines(pipelines, registries.pipelines)
     asked = AnalyzeOptions(seed=options.seed, model=options.model, time_limit=options.time_limit)
     file = identify(Path(model), options.model)
-    photos = photos_of(data, classes=options.preprocessing.classes, limit=options.limit, seed=options.seed)
+    progress = progress or Silent()
+    preprocessing = as_beside(file.path, data, options.preprocessing, progress.warn)
+    photos = photos_of(data, classes=preprocessing.classes, limit=options.limit, seed=options.seed)
     with tempfile.TemporaryDirectory(prefix="quantlab-pipelines-") as folder:
         store = Store(Path(folder))
         with store.locked(), pool_for(file, store.work, asked, registries) as pool:
-            context = Context(store, pool, asked, progress or Silent(), file, registries)
+            context = Context(store, pool, asked, progress, file, registries)
             opened = open_model(context)
             spec = only_input(opened.description.inputs, text=data, kind="a folder of images")
-            declared = pipeline_for(options.preprocessing, spec)
+            declared = pipeline_for(preprocessing, spec)
             comparing = _Comparing(
                 context=context,
                 declared=declared,
                 swaps={one.name: swaps_of(one, declared) for one in chosen},
                 steps=BlockSteps(StepRun(pool, store.work, {}), declared, _apps(chosen)),
-                answering=Answering(context, opened, declared, options.score_output),
+                answering=Answering(context, opened, declared, options.score_output, photos.labels),
             )
             comparing.run(photos)
-            return comparing.result(photos, data, chosen, described(declared, options.preprocessing))
+            return comparing.result(photos, data, chosen, described(declared, preprocessing))
 
 
 def _apps(chosen: Sequence[ChosenPipeline]) -> tuple[AppPipeline, ...]:

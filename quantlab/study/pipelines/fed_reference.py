@@ -53,12 +53,14 @@ def fed_checks(
     return float32_checks(rows, settings, outputs)
 
 
-def fed_warning(pipeline: str, scores: Scores) -> str:
-    """What the pipeline costs the float model: what no quantization is to blame for."""
+def fed_warning(pipeline: str, scores: Scores) -> str | None:
+    """What the pipeline costs the float model: what no quantization is to blame for; None if all outputs are equal."""
+    if scores.max_abs_error == 0:
+        return None
     return (
-        f"the samples of the pipeline '{pipeline}' change the float model itself, before anything is converted: "
-        f"{_cost(scores)}; the column 'preprocessing' of 'quantlab show split' has this part of each loss, and "
-        f"'quantlab diagnose --pipelines {pipeline}' names the step that causes it"
+        f"the samples of the pipeline '{pipeline}' change the outputs of the float model itself, before anything is "
+        f"converted: {_cost(scores)}; the column 'preprocessing' of 'quantlab show split' has this part of each loss, "
+        f"and 'quantlab diagnose --pipelines {pipeline}' names the step that causes it"
     )
 
 
@@ -68,11 +70,13 @@ def _cost(scores: Scores) -> str:
         (scores.mean_iou_loss_points, scores.mean_iou_loss_interval, "points of mean IoU"),
         (scores.position_loss_points, scores.position_loss_interval, "points of accuracy"),
         (scores.metric_loss, scores.metric_loss_interval, f"of {scores.metric}"),
-        (scores.mae_loss, None, "of the MAE"),
+        (scores.mae_loss, scores.mae_loss_interval, "of the MAE"),
     )
     for loss, interval, unit in losses:
         if loss is not None:
             ends = "" if interval is None else f" [{_figure(interval.lower)}, {_figure(interval.upper)}]"
+            if interval is not None and interval.lower <= 0 <= interval.upper:
+                return f"without a measurable loss, {_figure(loss)}{ends} {unit}{_changed(scores)}"
             return f"it loses {_figure(loss)}{ends} {unit}{_changed(scores)}"
     if scores.agreement is not None:
         return f"the class changes for {100 - scores.agreement:.2g} % of {counted(scores.n, 'sample')}"

@@ -79,14 +79,17 @@ def photos_of(data: str, *, classes: tuple[str, ...] | None, limit: int, seed: i
 
 
 def _pixels(path: Path) -> int:
-    """Pixels of a photo by its header; 0 for a file that Pillow does not know."""
+    """Pixels of a photo by its header; those of a whole block for a file that Pillow refuses or does not know.
+
+    Other libraries may decode it, however large it is, so no other photo is held beside it.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             return image.width * image.height
     except Exception:  # noqa: BLE001 (a file of the user may make a library raise anything)
-        return 0
+        return _BLOCK_PIXELS
 
 
 def kinds_of(path: Path) -> tuple[str, ...]:
