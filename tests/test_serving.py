@@ -179,6 +179,13 @@ def test_answers_with_words_for_numbers():
             id="strings",
         ),
         pytest.param(
+            '{"predictions": [[1.5], [true]]}',
+            ["y"],
+            ["float32"],
+            "the output 'y' of the server's answer holds a boolean, and the model's is float32",
+            id="a boolean among numbers",
+        ),
+        pytest.param(
             '{"predictions": [[null]]}',
             ["y"],
             ["float32"],
