@@ -82,9 +82,31 @@ def overwrite(name, data):
     return lambda path: (path / name).write_bytes(data)
 
 
+def claim_restarts(count):
+    """Give the first block of the index another number of restarts; it has one, at 0."""
+
+    def spoil(path):
+        index = path / "variables" / "variables.index"
+        index.write_bytes(index.read_bytes().replace(bytes([0, 0, 0, 0, 1, 0, 0, 0]), bytes(4) + count, 1))
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        pytest.param(
+            claim_restarts(b"\xff\xff\xff\x7f"),
+            "'{path}' cannot be read (a block of 65 bytes at byte 0 cannot have 2,147,483,647 restarts); it may be "
+            "damaged or of another format, so convert the model again",
+            id="more restarts than bytes",
+        ),
+        pytest.param(
+            claim_restarts(b"\x0e\0\0\0"),
+            "'{path}' cannot be read (a block of 65 bytes at byte 0 cannot have 14 restarts); it may be damaged or of "
+            "another format, so convert the model again",
+            id="restarts instead of entries",
+        ),
         pytest.param(
             cut_data,
             "the variable 'kernel' ends at byte 24 of '{path}/variables/variables.data-00000-of-00001', which has 23; "

@@ -62,6 +62,21 @@ F = np.float32
             Address("http", "::1", 80, "/v1/models/half", "/labels/stable"),
             id="a label, on IPv6",
         ),
+        pytest.param(
+            "http://localhost/v1/models/my größe/labels/so so",
+            Address("http", "localhost", 8501, "/v1/models/my%20gr%C3%B6%C3%9Fe", "/labels/so%20so"),
+            id="a space and letters that are not ASCII",
+        ),
+        pytest.param(
+            "http://localhost/v1/models/my%20half+1",
+            Address("http", "localhost", 8501, "/v1/models/my%20half+1"),
+            id="percent-encoded already",
+        ),
+        pytest.param(
+            "http://localhost/v1/models/50%",
+            Address("http", "localhost", 8501, "/v1/models/50%25"),
+            id="a percent sign",
+        ),
     ],
 )
 def test_addresses(url, address):
@@ -79,6 +94,8 @@ def test_addresses(url, address):
         pytest.param("http://localhost/v1/models/a/../b", "is not the address of a model", id="another path"),
         pytest.param("http://localhost/v1/models/half?x=1", "is not the address of a model of a server", id="a query"),
         pytest.param("http://me:secret@host/v1/models/half", "takes no user name or password", id="a password"),
+        pytest.param(f"http://h/v1/models/a/versions/{'9' * 5000}", "is not the address of a model", id="no int64"),
+        pytest.param("http://a b/v1/models/half", "is not the address of a model of a server", id="no host"),
         pytest.param("http://localhost:99999/v1/models/half", "is no address (Port out of range 0-65535)", id="a port"),
     ],
 )
@@ -103,7 +120,8 @@ def test_every_float32_crosses_with_its_bits(values):
     (back,) = rows_of(read_answer(json.dumps({"predictions": short}).encode()), ["y"], ["float32"])
     for crossed in (there, back):
         np.testing.assert_array_equal(crossed, values)
-        assert np.signbit(crossed).tolist() == np.signbit(values).tolist() or np.isnan(values).any()
+        numbers = ~np.isnan(values)  # JSON has one NaN, without a sign
+        np.testing.assert_array_equal(np.signbit(crossed[numbers]), np.signbit(values[numbers]))
 
 
 @given(arrays.arrays(np.int64, (2, 2), elements=st.integers(-(2**63), 2**63 - 1)))
@@ -160,6 +178,13 @@ def test_answers_with_words_for_numbers():
             ["float32"],
             "the output 'y' of the server's answer holds a string, and the model's is float32",
             id="strings",
+        ),
+        pytest.param(
+            '{"predictions": [[1.5], [true]]}',
+            ["y"],
+            ["float32"],
+            "the output 'y' of the server's answer holds a boolean, and the model's is float32",
+            id="a boolean among numbers",
         ),
         pytest.param(
             '{"predictions": [[null]]}',
@@ -524,6 +549,20 @@ def drip(handler):
         return True
 
 
+def drip_to_the_end(handler):
+    """The same in an answer that ends with the connection."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        return True
+
+
 def drip_headers(handler):
     try:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
@@ -582,6 +621,7 @@ def answers(status, data, **headers):
 HOSTILE = [
     pytest.param(hang, "took more than 1 seconds for a request; ", id="hangs"),
     pytest.param(drip, "took more than 1 seconds for a request; ", id="sends a byte now and then"),
+    pytest.param(drip_to_the_end, "took more than 1 seconds for a request; ", id="sends bytes until it closes"),
     pytest.param(drip_headers, "took more than 1 seconds for a request; ", id="sends headers now and then"),
     pytest.param(close, "closed the connection before it had answered (", id="closes"),
     pytest.param(cut, "ends after 22 of 1,000 bytes; its log may say why", id="truncates"),
@@ -642,6 +682,31 @@ def test_two_gigabytes_take_no_memory(stand_in):
     assert peak < 5_000_000
 
 
+def test_a_socket_that_comes_late_is_not_used(stand_in):
+    """The time may be over before there is a socket, as with a name that has several addresses."""
+
+    class SlowConnection(Connection):
+        def _connection(self):
+            connection = super()._connection()
+            connect = connection.connect
+
+            def connect_slowly():
+                time.sleep(0.2)
+                connect()
+
+            connection.connect = connect_slowly
+            return connection
+
+    with serving(stand_in) as served:
+        connection = SlowConnection(read_address(served.url), replace(LIMITS, seconds=0.1))
+        with pytest.raises(TrialError, match=r"took more than 0\.1 seconds for a request"):
+            connection.ask("POST", "/v1/models/half:predict", b"{}", most_bytes=1000)
+    assert served.paths == []
+
+
+NO_INT64 = {"model_version_status": [{"version": "9" * 5000, "state": "AVAILABLE"}]}
+
+
 def test_too_many_requests(stand_in, make_job, workbench):
     with serving(stand_in) as served:
         last = ran(served.url, make_job(), workbench, replace(LIMITS, requests=2))[-1]
@@ -665,6 +730,11 @@ def test_too_many_requests(stand_in, make_job, workbench):
             {"at_status": answers(200, b'{"model_version_status": 1}')},
             "does not answer with the status of a model; is it TensorFlow Serving's REST port?",
             id="no status",
+        ),
+        pytest.param(
+            {"at_status": answers(200, json.dumps(NO_INT64).encode())},
+            "has no available version of the model (version 999",
+            id="a version that is no int64",
         ),
         pytest.param({"at_status": answers(200, b"SSH-2.0")}, "the server's answer is not JSON (", id="no JSON"),
         pytest.param({"at_status": hang}, "took more than 1 seconds for a request", id="a status that hangs"),

@@ -187,6 +187,20 @@ def test_a_server_that_expects_another_range_is_named(expects, words, kws):
     assert words in warning
 
 
+def test_a_server_that_differs_behind_the_first_samples_is_named(kws):
+    """Sources are often sorted by class, so the first samples say nothing about the others."""
+    model, data, out = kws
+    samples = Store(out).read_study().samples
+    (spec,) = samples.inputs
+    values = np.load(samples.input_file(spec.name))
+    ((name, outputs),) = arrays_of(Store(out).read_study().reference).items()
+    turned = np.concatenate([outputs[:64], outputs[64:, ::-1]])
+    with serving(looked_up([[(spec.name, values)], [(name, turned)]])) as served:
+        study = run(model, data, out, limit=100, serving=served.url)
+    (warning,) = [text for text in study.warnings if text.startswith("the server at ")]
+    assert "gives other outputs than savedmodel-float32 in Python, by up to " in warning
+
+
 def test_the_command_line_asks_a_server(workbench, tmp_path):
     model = workbench.models["activations"]
     np.savez(tmp_path / "samples.npz", **model.inputs)

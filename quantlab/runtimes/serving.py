@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from quantlab.errors import QuantlabError, RuntimeUnavailable, UsageError
 from quantlab.formats import Format
@@ -40,7 +40,11 @@ STATUS = {"request": "status"}
 """What the child is asked for the status of the model; it answers with `Ready`, whose environment has the version."""
 MODEL_VERSION = "model_version"
 _FORM = "http://HOST:PORT/v1/models/NAME"
-_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<version>/versions/\d+|/labels/[^/:]+)?(:predict|/)?")
+_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<version>/versions/[0-9]{1,19}|/labels/[^/:]+)?(:predict|/)?")
+_HOST = re.compile(r"[^\x00-\x20\x7f]+")
+_IN_PATHS = "/:!$&'()*+,;=@~"
+"""What stands in a path as it is, besides letters, digits and `_.-` (RFC 3986, section 3.3)."""
+_ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 _CHILD = "quantlab.worker.rest_main"
 
 
@@ -65,7 +69,7 @@ class Address:
     host: str
     port: int
     path: str
-    """`/v1/models/NAME`."""
+    """`/v1/models/NAME`; characters that a path cannot have are percent-encoded, here and in `version`."""
     version: str = ""
     """`/versions/N` or `/labels/NAME`; empty for the newest version."""
 
@@ -87,6 +91,8 @@ def read_address(url: str) -> Address:
 
     >>> read_address("http://localhost:8501/v1/models/half_plus_two:predict").path
     '/v1/models/half_plus_two'
+    >>> read_address("http://localhost:8501/v1/models/half plus%20two").path
+    '/v1/models/half%20plus%20two'
 
     Raises:
         UsageError: If it is not the address of a model.
@@ -98,11 +104,18 @@ def read_address(url: str) -> Address:
         raise UsageError(f"--serving {url} is no address ({error}); write {_FORM}") from error
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"--serving takes no user name or password; write {_FORM}, and let a proxy add them")
-    match = _PATH.fullmatch(parts.path)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or match is None or parts.query or parts.fragment:
+    match, host = _PATH.fullmatch(_quoted(parts.path)), parts.hostname or ""
+    known = parts.scheme in {"http", "https"} and _HOST.fullmatch(host)
+    if not known or match is None or parts.query or parts.fragment:
         raise UsageError(f"--serving {url} is not the address of a model of a server; write {_FORM}")
     usual = 443 if parts.scheme == "https" else 8501
-    return Address(parts.scheme, parts.hostname, port or usual, f"/v1/models/{match['name']}", match["version"] or "")
+    return Address(parts.scheme, host, port or usual, f"/v1/models/{match['name']}", match["version"] or "")
+
+
+def _quoted(path: str) -> str:
+    """A path in ASCII; what is percent-encoded already stays."""
+    kept = _IN_PATHS if "%" in _ESCAPED.sub("", path) else f"%{_IN_PATHS}"
+    return quote(path, safe=kept, errors="surrogateescape")
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from quantlab.differences import difference
 from quantlab.errors import QuantlabError
 from quantlab.npy import mapped
+from quantlab.samples import draw, labels_of
 from quantlab.study.context import Context
 from quantlab.study.run import Run, run_first
 from quantlab.study.trial import run_of
@@ -28,7 +29,7 @@ Array = npt.NDArray[Any]
 _SAMPLES = 4
 """Number of samples that are sent in each range."""
 _COMPARED = 64
-"""Number of samples that tell whether the outputs differ at all; a server that is asked otherwise differs on all."""
+"""Number of samples that tell whether the outputs differ: a server that expects another range differs on all."""
 
 RANGES: Mapping[str, Callable[[Array], Array]] = {
     "multiplied by 255": lambda values: values * 255,
@@ -59,11 +60,12 @@ def explain_servers(
         batch_size: Of the study.
     """
     in_python = {trial.setting: trial for trial in trials if trial.in_python}
+    compared, sent = (_drawn(samples, count, context.options.seed) for count in (_COMPARED, _SAMPLES))
     for trial in trials:
         runtime, python = context.registries.runtimes.get(trial.runtime), in_python.get(trial.setting)
         if runtime is None or runtime.address is None or python is None or trial.status != "measured":
             continue
-        apart = max(_apart(python.outputs[name], file) for name, file in trial.outputs.items())
+        apart = max(_apart(python.outputs[name], file, compared) for name, file in trial.outputs.items())
         if apart <= STRAY_LIMIT or trial.variant is None:
             continue
         begin = (
@@ -71,34 +73,40 @@ def explain_servers(
             f"{100 * apart:.2g} % of the largest"
         )
         run = run_of(context, trial.variant, runtime, outputs=outputs, batch_size=batch_size)
-        wanted = {name: mapped(file)[:_SAMPLES] for name, file in python.outputs.items()}
-        found = next((name for name in RANGES if _reproduces(context, run, samples, name, wanted)), None)
-        if found is None:
+        wanted = {name: mapped(file)[sent] for name, file in python.outputs.items()}
+        other_range = next((name for name in RANGES if _reproduces(context, run, samples, name, sent, wanted)), None)
+        if other_range is None:
             yield f"{begin}; it serves another model or version, or its model prepares the samples in another way"
         else:
             yield (
-                f"{begin}, and the same outputs for samples that are {found}: its model expects other values; send "
-                f"them so, or serve the model of this study"
+                f"{begin}, and the same outputs for samples that are {other_range}: its model expects other values; "
+                f"send them so, or serve the model of this study"
             )
 
 
-def _apart(one: Path, other: Path) -> float:
-    """The largest difference of the first samples, as a share of the largest value."""
-    return difference(mapped(one)[:_COMPARED], mapped(other)[:_COMPARED]).share
+def _drawn(samples: SampleSet, count: int, seed: int) -> Array:
+    """Positions of at most this many samples: a random sample, stratified by label."""
+    return draw(min(count, samples.n), n=samples.n, labels=labels_of(samples), seed=seed)
 
 
-def _reproduces(context: Context, run: Run, samples: SampleSet, name: str, wanted: Mapping[str, Array]) -> bool:
-    """Whether samples in another range have Python's outputs; False for samples that are no floats."""
-    count = min(_SAMPLES, samples.n)
+def _apart(one: Path, other: Path, places: Array) -> float:
+    """The largest difference of some samples, as a share of the largest value."""
+    return difference(mapped(one)[places], mapped(other)[places]).share
+
+
+def _reproduces(
+    context: Context, run: Run, samples: SampleSet, name: str, places: Array, wanted: Mapping[str, Array]
+) -> bool:
+    """Whether some samples in another range have Python's outputs; False for samples that are no floats."""
     with tempfile.TemporaryDirectory(dir=context.store.work) as folder:
-        other = replace(samples, folder=Path(folder), n=count)
+        other = replace(samples, folder=Path(folder), n=len(places))
         for spec in samples.inputs:
-            values = mapped(samples.input_file(spec.name))[:count]
+            values = mapped(samples.input_file(spec.name))[places]
             if values.dtype.kind != "f":
                 return False
             np.save(other.input_file(spec.name), RANGES[name](values).astype(values.dtype))
         try:
-            answered = run_first(context, run, other, count)
+            answered = run_first(context, run, other, len(places))
         except QuantlabError:
             return False
         return all(difference(wanted[output], values).share <= STRAY_LIMIT for output, values in answered.items())

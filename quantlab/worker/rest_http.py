@@ -8,7 +8,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -87,8 +87,11 @@ class Connection:
 
     def _once(self, method: str, path: str, body: bytes | None, most_bytes: int) -> Answer:
         most = min(most_bytes, self._limits.response_bytes)
-        with self._within_time() as connection, self._explained():
+        with self._within_time() as (connection, guard), self._explained():
             headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            if connection.sock is None:
+                connection.connect()
+            guard(connection.sock)
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             if response.status in range(300, 400):
@@ -125,23 +128,31 @@ class Connection:
         )
 
     @contextmanager
-    def _within_time(self) -> Iterator[http.client.HTTPConnection]:
-        """A connection whose socket is shut down when the time is over, however slowly bytes still come."""
+    def _within_time(self) -> Iterator[tuple[http.client.HTTPConnection, Callable[[socket.socket], None]]]:
+        """A connection, and a function for its socket, which is shut down when the time is over.
+
+        However slowly bytes still come. The connection forgets its socket before an answer that ends with it is read.
+        """
         connection = self._open or self._connection()
         self._open = connection
-        over = threading.Event()
+        over, guarded = threading.Event(), list[socket.socket]()
+
+        def guard(one: socket.socket) -> None:
+            guarded.append(one)
+            if over.is_set():  # the time was over before there was a socket to shut down
+                raise _Hung
 
         def end() -> None:
             over.set()
-            with contextlib.suppress(OSError):
-                if connection.sock is not None:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+            for one in guarded:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self._limits.seconds, end)
         timer.daemon = True
         timer.start()
         try:
-            yield connection
+            yield connection, guard
             if over.is_set():  # an answer that ends with the connection seems whole
                 raise _Hung
         except BaseException as error:

@@ -154,9 +154,9 @@ def _array(values: Any, name: str, dtype: str) -> Array:
         ) from error
     wanted = np.dtype(dtype)
     if array.dtype.kind not in _KINDS[wanted.kind] and array.size:
-        raise TrialError(
-            f"the output '{name}' of the server's answer holds {_kind(_first(values))}, and the model's is {dtype}"
-        )
+        raise _of_another_kind(_first(values), name, dtype)
+    if wanted.kind != "b" and _holds_booleans(values):  # NumPy makes [true, 1.5] numbers
+        raise _of_another_kind(True, name, dtype)
     with np.errstate(over="ignore"):
         kept = array.astype(wanted)
     lost = ~np.isfinite(kept) & np.isfinite(array) if wanted.kind == "f" else kept != array
@@ -169,6 +169,16 @@ def _array(values: Any, name: str, dtype: str) -> Array:
 
 _KINDS: Mapping[str, str] = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 """Kind of an output's dtype → kinds of what NumPy reads from JSON."""
+
+
+def _of_another_kind(value: object, name: str, dtype: str) -> TrialError:
+    return TrialError(f"the output '{name}' of the server's answer holds {_kind(value)}, and the model's is {dtype}")
+
+
+def _holds_booleans(values: Any) -> bool:
+    """Whether a value or nested lists of values hold a boolean."""
+    kinds = set(map(type, values)) if isinstance(values, list) else {type(values)}
+    return bool in kinds or (list in kinds and any(map(_holds_booleans, values)))
 
 
 def _first(value: Any) -> Any:

@@ -6,6 +6,7 @@ limits are in the environment. Asked for the `STATUS`, it says which version of 
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -37,6 +38,8 @@ Array = npt.NDArray[Any]
 _SMALL_BYTES = 1 << 16
 """Most bytes of a status, and of what an answer has besides its values."""
 _BAD_REQUEST = 400
+_VERSION = re.compile("[0-9]{1,19}")
+"""A version is an int64."""
 _DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -74,7 +77,7 @@ class Server:
                 f"{self.address} does not answer with the status of a model; is it TensorFlow Serving's REST port?"
             )
         states = {str(one.get("version")): str(one.get("state")) for one in told}
-        available = [version for version, state in states.items() if state == "AVAILABLE" and version.isdecimal()]
+        available = [one for one, state in states.items() if state == "AVAILABLE" and _VERSION.fullmatch(one)]
         if not available:
             errors = [one["status"] for one in told if isinstance(one.get("status"), dict)]
             said = "; ".join(filter(None, (str(one.get("error_message") or "") for one in errors)))

@@ -153,6 +153,8 @@ def _block(data: bytes, offset: int, size: int, file: Path) -> Iterator[tuple[by
         raise ArtifactError(f"'{file}' is compressed, which TensorFlow does not do; export the model again")
     restarts = int.from_bytes(block[size - 4 : size], "little")
     end, place, key = size - 4 * (restarts + 1), 0, b""
+    if end < 0 or any(block[end : end + 4]):  # the first restart is the first entry
+        raise ValueError(f"a block of {size:,} bytes at byte {offset:,} cannot have {restarts:,} restarts")
     while place < end:
         shared, place = read_varint(block, place)
         own, place = read_varint(block, place)
