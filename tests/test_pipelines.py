@@ -3,7 +3,7 @@
 import json
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -621,65 +621,6 @@ def test_the_modes_are_modifiers():
     for mode in MODES:
         (one,) = chosen_pipelines([f"canvas:{mode}"], PIPELINES)
         assert one.of(DECLARED).scale == MODES[mode].scale
-
-
-class ScriptedChild:
-    """Stands for a process of steps: a file tells what becomes of it, and pixels are written as a child does."""
-
-    usable, log = True, Path("child.log")
-
-    def send(self, document):
-        self.request = document
-
-    def messages(self, seconds):
-        target = Path(self.request["target"])
-        target.write_bytes(b"")
-        for place, picture in enumerate(self.request["pictures"]):
-            became = Path(picture["file"]).read_text()
-            if became == "hangs":
-                raise ChildStalled(f"the process sent nothing for {seconds:g} seconds and was ended")
-            if became == "ends":
-                raise ChildDied("the process was killed")
-            for step in self.request["steps"]:
-                offset = target.stat().st_size
-                target.write_bytes(target.read_bytes() + bytes(3))
-                prepared = Prepared(place, step, offset, (1, 1, 3), "uint8", None)
-                yield {"type": "prepared", **asdict(prepared), "shape": [1, 1, 3]}
-        yield {"type": "done"}
-
-    def end_of_request(self):
-        pass
-
-    def close(self):
-        pass
-
-
-STALLED = "the process ended while it worked on it (the process sent nothing for 9 seconds and was ended)"
-DIED = "the process ended while it worked on it (the process was killed)"
-NOT_TRIED = "not tried, because 3 pictures one after another took too long"
-
-
-@pytest.mark.parametrize(
-    ("files", "reasons"),
-    [
-        pytest.param(["good", "hangs", "good"], ["", STALLED, ""], id="one that hangs"),
-        pytest.param(["hangs", "good", "ends", "good"], [STALLED, "", DIED, ""], id="the first one hangs"),
-        pytest.param(["hangs", "hangs", "good", "hangs"], [STALLED, STALLED, "", STALLED], id="some hang"),
-        pytest.param(["hangs"] * 3 + ["good"], [STALLED] * 3 + [NOT_TRIED], id="too many hang"),
-        pytest.param(["ends"] * 4 + ["good"], [DIED] * 4 + [""], id="ends are quick"),
-    ],
-)
-def test_a_picture_that_ends_or_hangs_the_process_costs_itself(tmp_path, files, reasons):
-    step = PIPELINES["canvas"].decoder
-    host = Host(kind=lambda *_: "scripted", start=lambda *_: ScriptedChild(), lasting=False)
-    step = replace(step, place=replace(step.place, host=host, environment=dict))
-    pictures = []
-    for place, became in enumerate(files):
-        (tmp_path / f"{place}").write_text(became)
-        pictures.append(Picture(str(tmp_path / f"{place}"), 0, len(became)))
-    with ChildPool(tmp_path, stall_seconds=9) as pool:
-        results = StepRun(pool, tmp_path, {}).run([step], pictures, grey=False)[step.key]
-    assert [one.reason if isinstance(one, Unprepared) else "" for one in results] == reasons
 
 
 @pytest.mark.parametrize(
