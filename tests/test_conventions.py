@@ -158,3 +158,12 @@ def test_whether_a_sigmoid_was_applied_twice(outputs, twice):
 def test_the_scales_have_no_common_range():
     """Otherwise the range of samples could not tell them apart."""
     assert len({(encoding.low, encoding.high) for encoding in SCALES}) == len(SCALES)
+
+
+def test_an_order_names_only_labels_that_samples_have():
+    """Of ten classes two occur, each answered by the output before it; nothing tells the place of the others."""
+    labels = np.arange(400) % 2
+    answers = Answers(((labels - 1) % 10).astype(np.int32), labels, 10)
+    (family,) = (one for one in LABEL_FAMILIES if one.name == "class-order")
+    for convention in family.conventions(answers):
+        assert convention.change == "number them so that output 0 is label 1, output 9 is label 0"

@@ -9,6 +9,7 @@ from diagnosed_models import CLEAN, made
 from onnx_models import predicted
 
 from quantlab import DiagnoseOptions, diagnose
+from quantlab.study.diagnosis.words import note_on_labels
 
 pytestmark = pytest.mark.starts_children
 
@@ -254,3 +255,23 @@ def test_whole_numbers_that_one_column_predicts_are_targets(tmp_path):
     np.savez(tmp_path / "samples.npz", x=x / 255, y=(10 * y).round().astype(int))
     diagnosis = diagnose(model, data=str(tmp_path / "samples.npz"))
     assert (diagnosis.metric, diagnosis.tried[0].name) == ("r2", "x · 255")
+
+
+@pytest.mark.parametrize(
+    ("labels", "notes"),
+    [
+        pytest.param([0, 1, 9], [], id="classes"),
+        pytest.param(
+            [3, 4, 10],
+            ["1 label of 3 is no class of the output: the labels go from 3 to 10, and the output has 10 classes"],
+            id="one beyond the last",
+        ),
+        pytest.param(
+            [-5, 1000],
+            ["2 labels of 2 are no class of the output: the labels go from -5 to 1000, and the output has 10 classes"],
+            id="labels of something else",
+        ),
+    ],
+)
+def test_labels_that_are_no_classes_are_told(labels, notes):
+    assert note_on_labels(np.array(labels), 10) == notes

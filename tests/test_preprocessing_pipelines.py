@@ -22,6 +22,7 @@ from quantlab.preprocessing import (
     placement,
     resampled,
     spectrogram,
+    steps_of,
     suggested_mode,
     tensor_of,
 )
@@ -354,3 +355,33 @@ def layer(kind):
 def test_suggestions(config, mode):
     suggestion = suggested_mode(config)
     assert (suggestion and suggestion.mode) == mode
+
+
+@pytest.mark.parametrize(
+    ("declared", "steps"),
+    [
+        pytest.param(Preprocessing(), ["Resize to 24×32 as "], id="stretched"),
+        pytest.param(
+            Preprocessing(aspect="crop", shorter_side=40),
+            ["Resize with the same aspect to a shorter side of 40 as ", "Keep 24×32 at the centre."],
+            id="cropped",
+        ),
+        pytest.param(
+            Preprocessing(aspect="pad", pad_value=99),
+            [
+                "Resize with the same aspect, so that it just fits into 24×32, as ",
+                "Lay it into the centre of 24×32 pixels of the value 99.",
+            ],
+            id="padded",
+        ),
+    ],
+)
+def test_every_number_of_a_pipeline_is_told(declared, steps):
+    told = steps_of(pipeline_for(declared, TensorSpec("image", (None, 24, 32, 3), "float32")))
+    assert [text[: len(step)] for text, step in zip(told[1:], steps, strict=False)] == steps
+
+
+def test_channels_that_come_first_are_told():
+    declared = Preprocessing(layout="channels-first")
+    told = steps_of(pipeline_for(declared, TensorSpec("image", (None, 3, 24, 32), "float32")))
+    assert told[-1] == "Put the channels first: (channels, height, width)."

@@ -139,3 +139,11 @@ def test_codes_in_javascript_are_decoded():
         )
     )
     assert text.endswith("console.log('y', Float32Array.from(y.toTypedArray(), (code) => (code - 3) * 0.5));")
+
+
+def test_code_that_no_browser_runs_is_not_written():
+    codes = Codes(0.5, 3, -128, 127)
+    from quantlab.formats.tflite.snippets import javascript
+
+    ports = (Port("x", "x", 0, (1, 2), "int8", codes),)
+    assert javascript(Wanted("m.tflite", ports, ports)).startswith("// LiteRT.js takes no int8 inputs or outputs, ")

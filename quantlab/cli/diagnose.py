@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantlab.cli.exit_status import OK
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import (
     AsJson,
     Format,
@@ -97,8 +97,7 @@ def diagnose(
         time_limit=time_limit,
     )
     if pipelines is not None:
-        _print_pipelines(model, data, pipelines, options, None if as_json else render)
-        return OK
+        return _print_pipelines(model, data, pipelines, options, None if as_json else render)
     with shown() as progress:
         diagnosis = diagnosed(model, data=data, options=options, progress=progress)
     if as_json:
@@ -110,8 +109,8 @@ def diagnose(
 
 def _print_pipelines(
     model: Path, data: str, names: str, asked: "DiagnoseOptions", render: "Callable[[Table], str] | None"
-) -> None:
-    """Compare pipelines and print what differs, as JSON without a rendering."""
+) -> int:
+    """Compare pipelines and print what differs, as JSON without a rendering; returns an exit status."""
     from quantlab.cli.progress import shown
     from quantlab.study import PipelineOptions, compare_pipelines
     from quantlab_reports.pipelines import pipelines_document, pipelines_text
@@ -133,3 +132,4 @@ def _print_pipelines(
         print_json(pipelines_document(found))
     else:
         print_result(pipelines_text(found, render))
+    return OK if any(one.n for one in found.pipelines) else COULD_NOT_RUN

@@ -9,6 +9,7 @@ import typer
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import print_result
+from quantlab.names import counted
 
 if TYPE_CHECKING:
     from quantlab.types.reduction import Reduction
@@ -75,7 +76,7 @@ def _text(found: "Reduction") -> str:
     lines = (
         f"{found.setting} in {found.runtime}: {counts}: {ops}",
         f"'{found.output}' {apart}, on sample {found.sample}",
-        f"{whole}; {found.tried} sub-graphs were run",
+        f"{whole}; {counted(found.tried, 'sub-graph was', 'sub-graphs were')} run",
         f"wrote {found.folder}: sub-graph, inputs, both outputs, compare.py, and issue.md for an upstream issue",
     )
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from quantlab.statistics import class_order, held_out_order
 __all__ = ["CLASS_ORDER"]
 
 _NAME = "class-order"
-_NAMED = 6
+_NAMED = 20
 """Moved classes that a sentence names at most."""
 
 
@@ -23,7 +23,12 @@ def _conventions(answers: Answers) -> Iterator[LabelConvention]:
     found = class_order(answers.answers[inside], answers.labels[inside], answers.classes)
     if found is None:
         return
-    moved = [f"output {output} is label {label}" for output, label in enumerate(found.labels) if output != label]
+    known = set(answers.labels.tolist())  # of other labels there is no sample that tells their output
+    moved = [
+        f"output {output} is label {label}"
+        for output, label in enumerate(found.labels)
+        if output != label and label in known
+    ]
     right = np.zeros(len(inside), np.bool_)
     right[inside] = held_out_order(answers.answers[inside], answers.labels[inside], answers.classes)
     yield LabelConvention(

@@ -65,10 +65,33 @@ def steps_of(pipeline: Pipeline) -> list[str]:
     if method is None:
         steps.append("Refuse pictures of another size.")
     else:
-        steps.append(f"Resize ({pipeline.aspect}) as `{method.equals}`: {method.formula}.")
+        steps.append(f"Resize {_to_size(pipeline)} as `{method.equals}`: {method.formula}.")
+        steps += _placed(pipeline)
     order = " in the order blue, green, red" if pipeline.colour == "bgr" else ""
     steps.append(f"Multiply by {_numbers(pipeline.scale)} and add {_numbers(pipeline.offset)}{order}, in float64.")
+    if pipeline.layout == "channels-first":
+        steps.append("Put the channels first: (channels, height, width).")
     return steps
+
+
+def _to_size(pipeline: Pipeline) -> str:
+    height, width = pipeline.size
+    if pipeline.aspect == _STRETCH:
+        return f"to {height}×{width}"
+    if pipeline.aspect == "pad":
+        return f"with the same aspect, so that it just fits into {height}×{width},"
+    side = min(height, width) if pipeline.shorter_side is None else pipeline.shorter_side
+    return f"with the same aspect to a shorter side of {side}"
+
+
+def _placed(pipeline: Pipeline) -> list[str]:
+    """What follows a resize that keeps the aspect."""
+    height, width = pipeline.size
+    if pipeline.aspect == _STRETCH:
+        return []
+    if pipeline.aspect == "pad":
+        return [f"Lay it into the centre of {height}×{width} pixels of the value {pipeline.pad_value:g}."]
+    return [f"Keep {height}×{width} at the centre."]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,12 +1,12 @@
 """Plans the trials of a study: which settings run in which runtimes."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.formats import format_of
-from quantlab.names import nearest
+from quantlab.names import listed, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
 from quantlab.study.chosen_settings import select_runtimes, settings_for
@@ -83,6 +83,25 @@ class Plan:
         if float32 and self.registries.python not in asked:
             return (self.registries.python, *asked)
         return asked
+
+    def idle_runtimes(self, named: Collection[str]) -> list[str]:
+        """Sentences about runtimes that the user named and in which none of the requested settings runs.
+
+        Nothing is said if there are given variants, whose formats are not known yet.
+        """
+        if self.given:
+            return []
+        formats = {setting.format for members in self.by_format.values() for setting in members}
+        idle = [
+            runtime.name
+            for runtime in self.runtimes
+            if runtime.name in named and not any(runtime.runs(self.registries.formats[name]) for name in formats)
+        ]
+        return [
+            f"the runtime '{name}' runs none of the settings {listed(sorted(self.asked))}, so it has no row; add a "
+            f"setting that it runs, see 'quantlab settings', or leave it out"
+            for name in idle
+        ]
 
 
 def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Registries = REAL) -> Plan:

@@ -102,11 +102,13 @@ def _silent(sheet: ContractSheet) -> tuple[str, ...]:
 
 def _silent_line(sheet: ContractSheet, artifact: str, runtime: str) -> str:
     counts = sheet.answered(artifact, runtime)
-    told = f"{counts.same} same, {counts.another} another answer without an error, {counts.refused} refused"
     rows = [row for row in sheet.silent if (row.artifact, row.runtime) == (artifact, runtime)]
-    which = f": {'; '.join(row.call for row in rows)}" if rows else ""
-    count = counted(counts.same + counts.another + counts.refused, "attempt")
-    return f"{artifact} in {runtime}: of {count} {told}{which}"
+    which = f" ({'; '.join(row.call for row in rows)})" if rows else ""
+    count = counts.same + counts.another + counts.refused
+    if not count:
+        return f"{artifact} in {runtime}: nothing could be tried, see the notes of its rows"
+    told = f"{counts.same} same, {counts.another} another answer without an error{which}, {counts.refused} refused"
+    return f"{artifact} in {runtime}: of {counted(count, 'attempt')} {told}"
 
 
 def _snippet_table(title: str, text: str) -> Table:

@@ -9,6 +9,9 @@ from quantlab.types import Port
 
 __all__ = ["javascript", "kotlin", "python", "reproduce"]
 
+_NOT_IN_JAVASCRIPT = frozenset({"int8", "int16"})
+"""Data types of inputs and outputs that LiteRT.js refuses."""
+
 
 def python(wanted: Wanted) -> str:
     """LiteRT: inputs are set by their index."""
@@ -35,7 +38,13 @@ def python(wanted: Wanted) -> str:
 
 
 def javascript(wanted: Wanted) -> str:
-    """LiteRT.js, whose WebAssembly is served from /wasm/."""
+    """LiteRT.js, whose WebAssembly is served from /wasm/; a sentence for a file that it does not open."""
+    refused = sorted({port.dtype for port in (*wanted.inputs, *wanted.outputs)} & _NOT_IN_JAVASCRIPT)
+    if refused:
+        return (
+            f"// LiteRT.js takes no {' or '.join(refused)} inputs or outputs, so this file runs in no browser.\n"
+            f"// Convert the model again with float inputs and outputs."
+        )
     lines = [
         "import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';",
         "",

@@ -1,5 +1,6 @@
 """The sentences of a diagnosis: the cause, and the change to make."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,9 +54,33 @@ def notes_on_output(outputs: npt.NDArray[Any], output: str) -> list[str]:
     return []
 
 
+def note_on_labels(labels: npt.NDArray[np.int64], classes: int) -> list[str]:
+    """What labels tell that are no classes of an output; mostly nothing.
+
+    Args:
+        labels: (n,), at least one.
+        classes: Number of the model's classes.
+    """
+    outside = int(np.count_nonzero((labels < 0) | (labels >= classes)))
+    if not outside:
+        return []
+    return [
+        (
+            f"{counted(outside, 'label')} of {len(labels):,} {'is' if outside == 1 else 'are'} no class of the output: "
+            f"the labels go from {labels.min()} to {labels.max()}, and the output has "
+            f"{counted(classes, 'class', 'classes')}"
+        )
+    ]
+
+
 def _of_app(diagnosis: Diagnosis) -> str:
     best = diagnosis.app[0]
     as_is = next(one for one in diagnosis.app if not one.family)
+    if math.isinf(as_is.max_abs) and not best.named:
+        return (
+            "The outputs of the app, or those of the model, are NaN or infinite for some samples, so no convention "
+            "reproduces them; look at these samples first"
+        )
     if as_is.equal:
         return (
             f"The app computes what the model does in Python on these samples (largest difference "
@@ -115,8 +140,9 @@ def _nothing(diagnosis: Diagnosis) -> str:
     return (
         f"No other convention makes more of the samples right beyond chance: as they are, "
         f"{_scored(str(diagnosis.metric), diagnosis.score or 0.0, diagnosis.interval)}, and "
-        f"{counted(len(diagnosis.tried), 'convention was', 'conventions were')} tried (corrected p-value above "
-        f"{LARGEST_P:g}, or too small a gain to explain the wrong answers){_best_of(diagnosis)}"
+        f"{counted(len(diagnosis.tried), 'convention was', 'conventions were')} tried (to be named, one must have "
+        f"a corrected p-value of at most {LARGEST_P:g}, explain a fifth of what is wrong, and score above the most "
+        f"frequent class){_best_of(diagnosis)}"
     )
 
 

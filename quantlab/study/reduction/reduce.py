@@ -86,9 +86,9 @@ def reduce_study(
     setting, runtime = options.setting, options.runtime
     progress = progress or Silent()
     target = options.out or Path(f"{setting}-{runtime}.reduced")
+    pair = _pair(Store(Path(folder)).read_study(), setting, runtime, registries)
     if target.exists():
         raise StudyError(f"'{target}' exists already; choose another --out, or remove it")
-    pair = _pair(Store(Path(folder)).read_study(), setting, runtime, registries)
     sample, share = _worst_sample(pair)
     if share == 0:
         raise UsageError(f"the outputs of '{setting}' in '{runtime}' equal those of {_named(pair)}; nothing to reduce")
