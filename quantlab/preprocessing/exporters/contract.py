@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.types import Pipeline
 
-__all__ = ["Exporter", "fixed_files", "rounding", "step"]
+__all__ = ["Exporter", "fixed_files", "listed_numbers", "rounding", "step"]
 
 _FILES = Path(__file__).parent / "files"
 
@@ -44,3 +44,12 @@ def rounding(pipeline: Pipeline) -> float:
     """How much the last bits of float32 values may differ if a multiplication and an addition are each rounded."""
     largest = max(abs(255 * step(pipeline)), *map(abs, pipeline.offset))
     return float(2 * largest * 2**-23)
+
+
+def listed_numbers(values: tuple[float, ...]) -> str:
+    """Write numbers so that every language reads the same float64.
+
+    >>> listed_numbers((0.1, -1.0))
+    '0.1, -1.0'
+    """
+    return ", ".join(map(repr, values))

@@ -10,7 +10,7 @@ __all__ = ["JS"]
 
 def _files(pipeline: Pipeline) -> dict[str, str]:
     modules = {name: own_module(name) for name in ("preprocessing.mjs", "preprocessing-tfjs.mjs")}
-    return {**fixed_files("js"), **modules, "pipeline.mjs": constant(pipeline)}
+    return {**fixed_files("javascript"), **fixed_files("js"), **modules, "pipeline.mjs": constant(pipeline)}
 
 
 def _rounds(pipeline: Pipeline) -> bool:

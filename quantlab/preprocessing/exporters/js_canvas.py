@@ -9,7 +9,7 @@ __all__ = ["JS_CANVAS"]
 
 def _files(pipeline: Pipeline) -> dict[str, str]:
     modules = {"preprocessing.mjs": own_module("preprocessing.mjs"), "pipeline.mjs": constant(pipeline)}
-    return {**fixed_files("js-canvas"), **modules}
+    return {**fixed_files("javascript"), **fixed_files("js-canvas"), **modules}
 
 
 def _tolerance(_: Pipeline) -> float:

@@ -1,6 +1,6 @@
 """Kotlin source for Android or any Java virtual machine, without dependencies."""
 
-from quantlab.preprocessing.exporters.contract import Exporter, fixed_files, rounding
+from quantlab.preprocessing.exporters.contract import Exporter, fixed_files, listed_numbers, rounding
 from quantlab.preprocessing.exporters.vectors import vector_sizes
 from quantlab.types import Pipeline
 
@@ -29,8 +29,8 @@ def _constant(pipeline: Pipeline) -> str:
         "    /** 0 if the smallest size that covers the input is used. */",
         f"    const val SHORTER_SIDE = {pipeline.shorter_side or 0}",
         f"    const val PAD_VALUE = {pipeline.pad_value!r}f",
-        f"    val SCALE = doubleArrayOf({_numbers(pipeline.scale)})",
-        f"    val OFFSET = doubleArrayOf({_numbers(pipeline.offset)})",
+        f"    val SCALE = doubleArrayOf({listed_numbers(pipeline.scale)})",
+        f"    val OFFSET = doubleArrayOf({listed_numbers(pipeline.offset)})",
         f'    const val LAYOUT = "{pipeline.layout}"',
         "}",
     ]
@@ -48,21 +48,13 @@ def _vectors(pipeline: Pipeline) -> str:
         "",
         "object Vectors {",
         f'    const val PIPELINE_SHA256 = "{pipeline.sha256}"',
-        f"    const val TOLERANCE = {_tolerance(pipeline)!r}",
+        f"    const val TOLERANCE = {rounding(pipeline)!r}",
         "    val ALL = listOf(",
         ",\n".join(entries),
         "    )",
         "}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(map(repr, values))
-
-
-def _tolerance(pipeline: Pipeline) -> float:
-    return rounding(pipeline)
 
 
 def _differences(_: Pipeline) -> tuple[str, ...]:
@@ -81,6 +73,6 @@ KOTLIN = Exporter(
         "interpreter.run(FloatBuffer.wrap(sample), output)"
     ),
     test="./gradlew test",
-    tolerance=_tolerance,
+    tolerance=rounding,
     differences=_differences,
 )

@@ -1,6 +1,6 @@
 """Swift source for iOS or macOS, without dependencies but Foundation. No Swift compiler has read it yet."""
 
-from quantlab.preprocessing.exporters.contract import Exporter, fixed_files, rounding
+from quantlab.preprocessing.exporters.contract import Exporter, fixed_files, listed_numbers, rounding
 from quantlab.preprocessing.exporters.vectors import vector_sizes
 from quantlab.types import Pipeline
 
@@ -27,8 +27,8 @@ def _constant(pipeline: Pipeline) -> str:
         "    /// 0 if the smallest size that covers the input is used.",
         f"    static let shorterSide = {pipeline.shorter_side or 0}",
         f"    static let padValue: Float = {pipeline.pad_value!r}",
-        f"    static let scale: [Double] = [{_numbers(pipeline.scale)}]",
-        f"    static let offset: [Double] = [{_numbers(pipeline.offset)}]",
+        f"    static let scale: [Double] = [{listed_numbers(pipeline.scale)}]",
+        f"    static let offset: [Double] = [{listed_numbers(pipeline.offset)}]",
         f'    static let layout = "{pipeline.layout}"',
         "}",
     ]
@@ -40,21 +40,13 @@ def _vectors(pipeline: Pipeline) -> str:
     lines = [
         "enum Vectors {",
         f'    static let pipelineSHA256 = "{pipeline.sha256}"',
-        f"    static let tolerance: Double = {_tolerance(pipeline)!r}",
+        f"    static let tolerance: Double = {rounding(pipeline)!r}",
         "    static let all: [(name: String, height: Int, width: Int)] = [",
         *entries,
         "    ]",
         "}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(map(repr, values))
-
-
-def _tolerance(pipeline: Pipeline) -> float:
-    return rounding(pipeline)
 
 
 def _differences(_: Pipeline) -> tuple[str, ...]:
@@ -70,6 +62,6 @@ SWIFT = Exporter(
         "// red, green, blue of each pixel\nlet sample = Preprocessing.preprocess(pixels, height: height, width: width)"
     ),
     test="swift test",
-    tolerance=_tolerance,
+    tolerance=rounding,
     differences=_differences,
 )
