@@ -21,6 +21,7 @@ from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
 from quantlab.study.calibration_check import check_calibration, told_of_calibration, told_of_recorded, with_recorded
+from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
 from quantlab.study.inside.comparison import load_loops
@@ -31,7 +32,7 @@ from quantlab.study.inside.source import warn_of_collapses
 from quantlab.study.naming import checked_names, class_names
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
-from quantlab.study.outputs import compare_outputs
+from quantlab.study.outputs import ComparedOutputs, compare_outputs
 from quantlab.study.pipelines.fed_reference import fed_checks, fed_row, fed_warning
 from quantlab.study.pipelines.feeding import fed_samples, the_pipeline
 from quantlab.study.plan import Plan, make_plan
@@ -54,8 +55,10 @@ from quantlab.types import (
     REFERENCE,
     STRAY_LIMIT,
     CalibrationCheck,
+    KeptOutputs,
     OpenedModel,
     OutputComparison,
+    ReferenceCheck,
     SampleSet,
     Study,
     Trial,
@@ -287,16 +290,6 @@ class Analysis:
         else:
             checks = fed_checks(comparison, result.fed, trials, self.context.registries.settings, result.probe.outputs)
         fed = None if result.fed is None else fed_row(comparison, result.fed)
-        reference = Trial(
-            setting=REFERENCE,
-            runtime=PYTHON,
-            ran_on=PYTHON,
-            scores=comparison.of_reference(),
-            timing=kept.timing,
-            environment=kept.environment,
-            outputs=kept.files,
-            repeated=kept.repeated,
-        )
         study = Study(
             model=work.model.description,
             samples=work.samples,
@@ -312,37 +305,44 @@ class Analysis:
             threshold=comparison.threshold,
             batch_size=batch_size_for(self.context, work.model),
             seed=self.context.options.seed,
-            reference=reference,
+            reference=_reference_row(comparison, kept),
             trials=trials,
             parity=checks,
             non_finite=result.non_finite,
             reference_check=check,
-            warnings=(
-                *self._of_pipeline(fed),
-                *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
-                *unstable_reference(check, self.context.registries.formats),
-                *unusual_precision(work.model.description),
-                *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
-                *sane(check, work.samples, comparison.labels_of_samples),
-                *odd_rows(comparison),
-                *failed_float32_checks(checks, trials, check).values(),
-                *explain_servers(
-                    self.context,
-                    trials,
-                    samples=work.samples,
-                    outputs=result.probe.outputs,
-                    batch_size=batch_size_for(self.context, work.model),
-                ),
-                *warn_of_state(reference, trials, repeatable=check.again <= STRAY_LIMIT),
-                *compared.warnings,
-                *self.warnings,
-                *([result.unsearched] if result.unsearched else []),
-            ),
+            warnings=(),
             versions=package_versions(self.context.registries),
             metric=None if self.context.options.metric in NO_LOSS else self.context.options.metric,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return Scored(result, study, compared.comparison)
+        warnings = self._warnings(work, result, study=study, compared=compared, check=check)
+        return Scored(result, replace(study, warnings=tuple(warnings)), compared.comparison)
+
+    def _warnings(
+        self, work: Work, result: WorkResult, *, study: Study, compared: ComparedOutputs, check: ReferenceCheck
+    ) -> Iterator[str]:
+        """The warnings in the order in which causes are ruled out: the app, the model, the export, then the rest."""
+        scored = study.scored_output
+        yield from self._of_pipeline(study.fed_reference)
+        yield from (output_warning(one, scored) for one in result.non_finite if one.among == "scored")
+        yield from unstable_reference(check, self.context.registries.formats)
+        yield from unusual_precision(work.model.description)
+        yield from (calibration_warning(one) for one in result.non_finite if one.among == "calibration")
+        yield from sane(check, work.samples, result.comparison.labels_of_samples)
+        yield from odd_rows(result.comparison)
+        yield from failed_float32_checks(study.parity, study.trials, check).values()
+        yield from explain_servers(
+            self.context,
+            study.trials,
+            samples=work.samples,
+            outputs=result.probe.outputs,
+            batch_size=study.batch_size,
+        )
+        yield from warn_of_state(study.reference, study.trials, repeatable=check.again <= STRAY_LIMIT)
+        yield from compared.warnings
+        yield from self.warnings
+        if result.unsearched:
+            yield result.unsearched
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +353,20 @@ class Scored:
     study: Study
     outputs: OutputComparison
     """The figures of every output."""
+
+
+def _reference_row(comparison: Comparison, kept: KeptOutputs) -> Trial:
+    """The row of the reference, whose outputs were kept."""
+    return Trial(
+        setting=REFERENCE,
+        runtime=PYTHON,
+        ran_on=PYTHON,
+        scores=comparison.of_reference(),
+        timing=kept.timing,
+        environment=kept.environment,
+        outputs=kept.files,
+        repeated=kept.repeated,
+    )
 
 
 def _variants(study: Study) -> list[Variant]:
