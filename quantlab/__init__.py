@@ -2,7 +2,7 @@
 
 >>> import quantlab
 >>> sorted(quantlab.__all__)[:3]
-['AnalyzeOptions', 'Budget', 'ModelOptions']
+['AnalyzeOptions', 'Budget', 'DiagnoseOptions']
 
 Public names are imported on first access (PEP 562), so that importing quantlab is fast.
 """

@@ -16,8 +16,11 @@ def looked_into(request, data_folder, begun, tmp_path_factory):
     if request.param == "fashion":
         model, data = data_folder / "fashion-mnist" / "fashion_dscnn.keras", data_folder / "fashion-mnist" / "test.npz"
         settings = tuple(
-            name for name, setting in SETTINGS.items() if not (name.startswith("tfjs-layers") or setting.tuned)
-        )  # of tf_keras' models only
+            name
+            for name, setting in SETTINGS.items()
+            # Layers-models are of tf_keras' models only, and what only its name selects runs in Python alone.
+            if not (name.startswith("tfjs-layers") or setting.tuned or setting.by_name)
+        )
     else:
         model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
         settings = ("tfjs-float32",)

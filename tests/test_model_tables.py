@@ -158,7 +158,7 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
         ),
         pytest.param(
             f'{MODEL}seting = "all"\n',
-            "[[model]] 1 of 'quantlab.toml' has no key 'seting'; did you mean 'settings'?",
+            "[[model]] 1 of 'quantlab.toml' has no key 'seting'; did you mean 'settings' or 'serving'?",
             id="an unknown key",
         ),
         pytest.param(

@@ -234,7 +234,7 @@ def test_a_runtime_is_chosen_for_the_chart_of_sizes(shown):
     for name in ("where it loses most", "node-wasm", "python"):
         page.locator(".choice").get_by_role("radio", name=name).check()
         told.append(mark.get_attribute("aria-label").partition(" [")[0])
-    assert told == [f"tflite-int8: 40.0 KB, loss of top-1 {loss}" for loss in ("2.25", "2.25", "1.5")]
+    assert told == [f"tflite-int8: 40.0 KB, loss of top-1 {loss}" for loss in ("2.25", "2.25", "1.50")]
     assert page.locator(".first .view").count() == 2  # one drawing for both that are the same
 
 

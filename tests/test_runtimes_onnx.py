@@ -23,7 +23,7 @@ from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node
 from quantlab.runtimes.taps import open_session
 from quantlab.types import TensorSpec
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
-from quantlab.types.messages import Done, Failed, Message, Progress, Ready
+from quantlab.types.messages import Done, Failed, Message, Progress, Ready, Repeated
 
 pytestmark = pytest.mark.starts_children
 
@@ -110,9 +110,12 @@ def run(runtime, job: Job, folder: Path) -> list[Message]:
 @pytest.mark.parametrize("batch", [pytest.param("batch", id="an open batch"), pytest.param(1, id="a batch of one")])
 def test_a_model_gives_what_it_gives_in_python(batch, runtime, tmp_path):
     model = convolutions(tmp_path / "model.onnx", batch)
-    ready, *progress, last = run(runtime, job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path), tmp_path)
+    job = job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path)
+    ready, *progress, repeated, last = run(runtime, job, tmp_path)
     assert isinstance(ready, Ready), ready
     assert (ready.ran_on, last) == (runtime.name, Done())
+    assert isinstance(repeated, Repeated)
+    assert (repeated.way, repeated.samples, repeated.differing) == ("again", 3, 0)
     assert [(message.done, message.batch) for message in progress] == [(3, 3), (6, 3), (7, 1)]
     (expected,) = in_python(model, samples())
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, rtol=1e-5, atol=1e-5)

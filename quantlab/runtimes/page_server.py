@@ -7,7 +7,7 @@ parent. It sends the bytes of its outputs, and messages. All paths are below `/<
 - `GET job`: the request with its job, with names instead of paths (`artifact`, `input/0`, `output/0`, `scratch`);
 - `GET artifact`, `artifact/<file>`: the variant's file, or a file in its folder; `external/<n>`: the n-th file of
 external data in the job's `options`;
-- `GET input/<n>` with a range: bytes of the job's input n;
+- `GET input/<n>` and `GET output/<n>` with a range: bytes of the job's input n, or of the output n that the page wrote;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
 - `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`);
