@@ -12,7 +12,7 @@ from quantlab.statistics import sigmoid_twice, softmax_twice
 from quantlab.study.diagnosis.probe import LARGEST_P
 from quantlab.types import Diagnosis, Interval, TriedConvention
 
-__all__ = ["headline", "notes_on_output"]
+__all__ = ["headline", "note_on_labels", "notes_on_output"]
 
 _NAMED = 3
 """Conventions that are as good as the best which a sentence names at most."""
