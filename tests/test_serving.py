@@ -535,18 +535,23 @@ def hang(_):
     return True
 
 
+def written_for_ever(handler, part):
+    """A part every tenth of a second, until the client goes away."""
+    try:
+        while True:
+            handler.wfile.write(part)
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        return True
+
+
 def drip(handler):
     """A byte every tenth of a second, for ever."""
     handler.send_response(200)
     handler.send_header("Content-Length", "50000")
     handler.end_headers()
-    try:
-        while True:
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-            time.sleep(0.1)
-    except OSError:
-        return True
+    return written_for_ever(handler, b" ")
 
 
 def drip_to_the_end(handler):
@@ -554,24 +559,12 @@ def drip_to_the_end(handler):
     handler.send_response(200)
     handler.send_header("Connection", "close")
     handler.end_headers()
-    try:
-        while True:
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-            time.sleep(0.1)
-    except OSError:
-        return True
+    return written_for_ever(handler, b" ")
 
 
 def drip_headers(handler):
-    try:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            handler.wfile.write(b"X-More: 1\r\n")
-            handler.wfile.flush()
-            time.sleep(0.1)
-    except OSError:
-        return True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    return written_for_ever(handler, b"X-More: 1\r\n")
 
 
 def close(handler):

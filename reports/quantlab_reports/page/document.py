@@ -108,7 +108,7 @@ def _views(subject: Subject) -> list[View]:
 
 
 def _caption(subject: Subject, views: Sequence[View]) -> str:
-    told = []
+    told = ["The scale of losses is linear near 0 and logarithmic beyond."] if views else []
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
     shown = [subject, *(subject.in_runtime(name) for view in views for name in view.names if name)]
