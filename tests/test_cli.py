@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -275,7 +276,8 @@ def test_interrupted_while_it_runs_nothing(place):
         str(fifo),
     ]
     process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process, fifo.open("w"):  # opens when the other side reads, which now waits for us
+    with process, fifo.open("w"):  # opens when the other side does, which then reads and waits for us
+        time.sleep(1)  # a signal that arrives just before the read would be handled after it, which does not end
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=600)
     assert (out, err.splitlines()[-1:], process.returncode) == (
