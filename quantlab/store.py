@@ -10,6 +10,7 @@ STUDY/
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
   output_figures.json                        figures of every output; its schema is `OutputComparison`
   calibration.json                           ranges of the calibration samples; its schema is `CalibrationCheck`
+  imported.json                              outputs of other programs (`quantlab import`); its schema is `Imports`
   looks.json                                 every judgement, with its samples; its schema is `Looks`
   costs.json                                 cost of every trial; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured

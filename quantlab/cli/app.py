@@ -16,6 +16,7 @@ from quantlab.cli.doctor import doctor
 from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
+from quantlab.cli.import_outputs import import_outputs
 from quantlab.cli.init import init
 from quantlab.cli.inspect import inspect
 from quantlab.cli.lint import lint
@@ -79,6 +80,7 @@ for command in (
     report,
     plot,
     export,
+    import_outputs,
     preprocessing,
     gate,
     plan,
@@ -89,4 +91,4 @@ for command in (
     doctor,
     demo,
 ):
-    app.command()(command)
+    app.command("import" if command is import_outputs else None)(command)  # `import` is no name of a function

@@ -24,6 +24,7 @@ from quantlab.study.calibration_check import check_calibration, told_of_calibrat
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
+from quantlab.study.importing import imported_rows, read_imports, with_imported
 from quantlab.study.inside.comparison import load_loops
 from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
@@ -158,7 +159,7 @@ class Analysis:
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
-                costs = measure_costs(inputs, study.trials, rounds=context.options.timing_rounds)
+                costs = measure_costs(inputs, _run_here(study), rounds=context.options.timing_rounds)
                 context.store.write(context.store.root / "costs.json", costs)
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
@@ -250,7 +251,7 @@ class Analysis:
                 load_loops()
 
     def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
-        layers = work.layers(result, study.trials)
+        layers = work.layers(result, _run_here(study))
         try:
             inside = look_inside(layers, study)
         except UsageError:  # an unknown tap name is an error of the user
@@ -277,9 +278,10 @@ class Analysis:
 
     def _scored(self, work: Work, result: WorkResult) -> "Scored":
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
-        compared = compare_outputs(
-            kept.files, comparison.with_python(result.trials), scoring.output.name, comparison.finite
-        )
+        imported = imported_rows(read_imports(self.context.store), comparison, result.trials, work.samples)
+        rows = comparison.with_python(with_imported(result.trials, imported.trials))
+        compared = compare_outputs(kept.files, rows, scoring.output.name, comparison.finite)
+        compared = replace(compared, warnings=(*compared.warnings, *imported.warnings))
         trials = compared.trials
         check = examine(repeatability(result.probe, work.model.training_layers), comparison)
         outputs = CheckedOutputs(
@@ -367,6 +369,11 @@ def _reference_row(comparison: Comparison, kept: KeptOutputs) -> Trial:
         outputs=kept.files,
         repeated=kept.repeated,
     )
+
+
+def _run_here(study: Study) -> tuple[Trial, ...]:
+    """The rows of the runtimes of this machine: not those of imported outputs."""
+    return tuple(trial for trial in study.trials if not trial.imported)
 
 
 def _variants(study: Study) -> list[Variant]:

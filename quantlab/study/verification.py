@@ -9,6 +9,7 @@ from quantlab.intact import intact_outputs
 from quantlab.registries import REAL, Registries
 from quantlab.samples import intact_attributes, intact_groups, intact_origins, intact_samples
 from quantlab.store import Store
+from quantlab.study.importing.rows import IMPORTS
 from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
 from quantlab.study.non_finite import NON_FINITE, KnownCause, SpoiledRows
@@ -22,6 +23,7 @@ from quantlab.types import (
     DownloadSize,
     Duplicates,
     FileState,
+    Imports,
     Inside,
     KeptOutputs,
     OpenedModel,
@@ -59,6 +61,7 @@ _RECORDS: Mapping[str, tuple[type[Any], ...]] = {
     "inside/*/*/*.json": (TrialLayers,),
     "transfer/*.json": (DownloadSize,),
     "sensitivity/*/*/*.json": (PartResult,),
+    IMPORTS: (Imports,),
     "tune.json": (Tuning,),
     "tune/*/*/*.json": (Measured, SumsFile),
     f"model/*/{NON_FINITE}": (KnownCause, SpoiledRows),

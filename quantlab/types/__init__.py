@@ -13,6 +13,7 @@ from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
+from quantlab.types.imports import ImportedOutputs, Imports
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -137,6 +138,8 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
+    "ImportedOutputs",
+    "Imports",
     "InputRange",
     "Inside",
     "Interval",
