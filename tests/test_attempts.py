@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.attempts.registry import ATTEMPTS
-from quantlab.study.inspection.feeding import decoded, encoded, seeded
+from quantlab.study.inspection.feeding import seeded
 from quantlab.study.inspection.outcomes import Compared, compared
-from quantlab.types import Codes, TensorSpec
+from quantlab.types import TensorSpec
 
 
 def images(*shape, n=4, unit=1):
@@ -179,17 +177,6 @@ def test_what_became_of_a_call(answer, right, expected):
         expected.same_top1,
         expected.samples,
     )
-
-
-@given(
-    st.floats(1e-4, 10.0, allow_subnormal=False),
-    st.integers(-128, 127),
-    st.lists(st.integers(-128, 127), min_size=1, max_size=20),
-)
-def test_values_of_codes_are_encoded_to_the_same_codes(scale, zero_point, numbers):
-    codes = Codes(scale, zero_point, -128, 127)
-    stored = np.array(numbers, np.int8)
-    np.testing.assert_array_equal(encoded(decoded(stored, codes), codes, "int8"), stored)
 
 
 def test_random_values_are_told_and_repeat_themselves():

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
+from quantlab.formats.affine import decode_affine, encode
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.types import Codes
 from quantlab.worker.execution import Execution
@@ -117,21 +118,17 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
 
 
 def _encode(values: Array, detail: Any, codes: Codes | None) -> Array:
-    """Quantize a float sample for an integer input like TFLite's AffineQuantize, rounding half away from zero."""
+    """Quantize a float sample for an integer input; a sample in the data type of the input stays as it is."""
     dtype = np.dtype(detail["dtype"])
     if values.dtype == dtype:
         return values
     if dtype.kind not in "iu" or values.dtype.kind != "f" or codes is None:
         raise TrialError(f"the file takes {dtype.name} and the samples are {values.dtype.name}")
-    steps = (values.astype(np.float64) - codes.offset) / codes.scale
-    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
-    clipped: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
-    return clipped
+    return encode(values, codes, dtype)
 
 
 def _decode(values: Array, detail: Any) -> Array:
     scale, zero_point = detail["quantization"]
     if values.dtype.kind not in "iu" or not scale:
         return values
-    decoded: Array = ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
-    return decoded
+    return decode_affine(values, scale, zero_point, axis=None)

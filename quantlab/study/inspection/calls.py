@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
+from quantlab.formats.affine import decode
 from quantlab.study.attempts.contract import Attempt, AttemptFamily, Passed, RightInputs, fed
-from quantlab.study.inspection.feeding import Fed, Range, decoded, range_of, right_inputs
+from quantlab.study.inspection.feeding import Fed, Range, range_of, right_inputs
 from quantlab.study.inspection.outcomes import Compared, compared
 from quantlab.study.inspection.subjects import Subject
 from quantlab.study.inspection.trying import Answer, Caller
@@ -151,7 +152,7 @@ def _right_row(
         return TriedCall(subject.artifact, subject.runtime, RIGHT_CALL, words, "same answer")
     count = min(len(model[name]) for name in shared)
     found = compared(
-        [decoded(said[name], codes.get(name))[:count] for name in shared],
+        [decode(said[name], codes.get(name))[:count] for name in shared],
         [model[name][:count] for name in shared],
         limit=STRAY_LIMIT,
     )

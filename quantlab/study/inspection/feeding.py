@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.formats.affine import encode
 from quantlab.npy import mapped
 from quantlab.statistics import blocks
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.inspection.subjects import Subject
 from quantlab.types import Codes, Port, SampleSet, TensorSpec
 
-__all__ = ["Fed", "Range", "decoded", "encoded", "formula_of", "of_samples", "range_of", "right_inputs", "seeded"]
+__all__ = ["Fed", "Range", "formula_of", "of_samples", "range_of", "right_inputs", "seeded"]
 
 Array = npt.NDArray[Any]
 
@@ -93,26 +94,8 @@ def _right_input(subject: Subject, port: Port, fed: Fed) -> RightInput:
     # A batch that is fixed above the number of samples is filled with the first ones again.
     count = -(-max(len(values), subject.unit) // subject.unit) * subject.unit
     values = values[np.arange(count) % len(values)]
-    taken = encoded(values, port.codes, port.dtype) if port.codes else values.astype(port.dtype)
+    taken = encode(values, port.codes, port.dtype) if port.codes else values.astype(port.dtype)
     return RightInput(subject.own_names[port.name], port.shape, taken)
-
-
-def encoded(values: Array, codes: Codes, dtype: str) -> Array:
-    """Codes of values, rounded half away from zero and limited to the codes that are used; codes stay as they are."""
-    if values.dtype == np.dtype(dtype):
-        return values
-    steps = (values.astype(np.float64) - codes.offset) / codes.scale
-    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
-    limited: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
-    return limited
-
-
-def decoded(values: Array, codes: Codes | None) -> Array:
-    """Values of codes in float32; anything else as it is."""
-    if codes is None or values.dtype.kind not in "iu":
-        return values
-    numbers: Array = ((values.astype(np.float64) - codes.zero_point) * codes.scale + codes.offset).astype(np.float32)
-    return numbers
 
 
 def formula_of(codes: Codes, *, is_input: bool) -> str:

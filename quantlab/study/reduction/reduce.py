@@ -13,6 +13,7 @@ import numpy.typing as npt
 from quantlab.differences import largest_place
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
+from quantlab.formats.affine import decode, encode
 from quantlab.names import nearest
 from quantlab.npy import mapped
 from quantlab.processes import ChildPool
@@ -20,7 +21,6 @@ from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store
-from quantlab.study.inspection.feeding import decoded, encoded
 from quantlab.study.integrity import intact_variant
 from quantlab.study.reduction.folder import Evidence, write_folder
 from quantlab.study.reduction.running import Cutting, apart, graph_of, run_file
@@ -228,7 +228,7 @@ def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dic
         port = ports[place]
         array = np.array(mapped(study.samples.input_file(port.name))[sample : sample + 1])
         if port.codes is not None and array.dtype.kind == "f":
-            array = decoded(encoded(array, port.codes, port.dtype), port.codes)
+            array = decode(encode(array, port.codes, port.dtype), port.codes)
         values[name] = array
     return values
 
