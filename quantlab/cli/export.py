@@ -24,7 +24,8 @@ def export(
         str,
         typer.Argument(
             metavar="PROGRAM",
-            help="model-explorer (errors of tensors as colours of the graph) or mlflow (a run for each trial).",
+            help="model-explorer (errors of tensors as colours of the graph), mlflow (a run for each trial) or inputs "
+            "(the samples as raw tensors, for 'quantlab import').",
             show_default=False,
         ),
     ],
@@ -35,7 +36,13 @@ def export(
         ),
     ] = None,
     *,
-    setting: Annotated[str | None, typer.Option(help="model-explorer: the setting or given variant.")] = None,
+    setting: Annotated[
+        str | None,
+        typer.Option(
+            help="model-explorer: the setting or given variant. inputs: the one whose artifact takes them. "
+            "[default: the model itself]"
+        ),
+    ] = None,
     runtime: Annotated[
         str | None,
         typer.Option(help="model-explorer: the runtime. [default: python, or the first that was read]"),
@@ -48,7 +55,8 @@ def export(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="model-explorer: file to write. [default: model-explorer.json]")
+        Path | None,
+        typer.Option("--out", "-o", help="File or new folder to write. [default: model-explorer.json, or inputs]"),
     ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: folder, or address of a server. [default: where MLflow logs by itself]")

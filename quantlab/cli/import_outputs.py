@@ -17,7 +17,7 @@ def import_outputs(
         Path,
         typer.Argument(
             metavar="OUTPUTS",
-            help="What the program wrote: a .npz, .npy or .jsonl file, or the folder of a dumper.",
+            help="What the program wrote: a .npz, .npy or .jsonl file.",
             show_default=False,
         ),
     ],

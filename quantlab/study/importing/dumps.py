@@ -1,15 +1,12 @@
-"""Reads outputs that another program wrote: `.npz`, `.npy`, `.jsonl`, or the folder of a dumper.
+"""Reads outputs that another program wrote: `.npz`, `.npy` or `.jsonl`.
 
-| file | outputs | about the samples |
-|---|---|---|
-| `.npz` | an array for each output, by its name; a single array may have any name | `__samples_sha256__`, a text; \
-`__crc32__`, (n,) integers; `__environment__`, a text with a JSON object |
-| `.npy` | the array of the only output | nothing |
-| `.jsonl` | a line for each sample: `{"sample": 0, "crc32": …, "outputs": {name: values}}` | the first line may be \
-`{"samples_sha256": …, "environment": {…}}` |
-| folder | `dump.json`, which names a `.npy` file for each output | in `dump.json` |
+- `.npz`: an array for each output, by its name; a single array may have any name. About the samples: `__crc32__`, (n,)
+  integers, `__samples_sha256__` and `__environment__`, a JSON object. Texts are strings, or their bytes in UTF-8.
+- `.npy`: the array of the only output, and nothing about the samples.
+- `.jsonl`: a line for each sample, `{"sample": 0, "crc32": …, "outputs": {name: values}}`. The first line may be
+  `{"samples_sha256": …, "environment": {…}}`.
 
-All four say with which samples the program was fed, by the hash of all samples and the CRC-32 of each one.
+The samples are told by the hash of all, and the CRC-32 of each one that the program was fed.
 """
 
 import json
@@ -28,10 +25,7 @@ from quantlab.npy import mapped
 from quantlab.samples import array_of_npz, names_of_npz
 from quantlab.types import TensorSpec
 
-__all__ = ["DUMP", "SAMPLES_SHA256", "Dump", "read_dump"]
-
-DUMP = "dump.json"
-"""The file of a dumper's folder that names the others."""
+__all__ = ["Dump", "read_dump"]
 
 SAMPLES_SHA256, CRC32, ENVIRONMENT = "__samples_sha256__", "__crc32__", "__environment__"
 """Names of the arrays of a `.npz` file that are about the samples."""
@@ -61,7 +55,7 @@ def read_dump(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
     """Read the outputs that another program wrote.
 
     Args:
-        path: The file or folder.
+        path: The file.
         outputs: The outputs of the model, with the shapes that were observed.
         n: Number of samples.
 
@@ -70,14 +64,10 @@ def read_dump(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
             or shape of outputs.
     """
     if not path.exists():
-        raise SamplesError(
-            f"there are no outputs '{path}'; give a .npz, .npy or .jsonl file, or the folder of a dumper"
-        )
-    reader = _read_folder if path.is_dir() else _READERS.get(path.suffix.lower())
+        raise SamplesError(f"there are no outputs '{path}'; give a .npz, .npy or .jsonl file")
+    reader = None if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
-        raise SamplesError(
-            f"'{path}' is no file of outputs; give a .npz, .npy or .jsonl file, or the folder of a dumper"
-        )
+        raise SamplesError(f"'{path}' is no file of outputs; give a .npz, .npy or .jsonl file")
     with reading(path, SamplesError, _REMEDY):
         dump = reader(path, outputs, n)
         return Dump(
@@ -97,13 +87,18 @@ def _read_npz(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
     about = {SAMPLES_SHA256, CRC32, ENVIRONMENT}
     held = names_of_npz(path, text=str(path))
     names = _named(path, [name for name in held if name not in about], outputs)
-    texts = {name: str(array_of_npz(path, name, text=str(path))) for name in about - {CRC32} if name in held}
+    texts = {name: _text_of(array_of_npz(path, name, text=str(path))) for name in about - {CRC32} if name in held}
     return Dump(
         {output: array_of_npz(path, name, text=str(path)) for output, name in names.items()},
         texts.get(SAMPLES_SHA256),
         _checksums(array_of_npz(path, CRC32, text=str(path))) if CRC32 in held else None,
         _facts(json.loads(texts[ENVIRONMENT])) if ENVIRONMENT in texts else {},
     )
+
+
+def _text_of(array: Array) -> str:
+    """A text that is stored as a string, or as its bytes in UTF-8."""
+    return array.tobytes().decode() if array.dtype == np.uint8 else str(array)
 
 
 def _read_npy(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
@@ -114,25 +109,6 @@ def _read_npy(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
             f".npz file with an array for each output, by its name"
         )
     return Dump({outputs[0].name: mapped(path)})
-
-
-def _read_folder(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
-    del n
-    about = path / DUMP
-    if not about.is_file():
-        raise SamplesError(f"the folder '{path}' has no '{DUMP}'; give the folder that a dumper of quantlab wrote")
-    document = json.loads(about.read_bytes())
-    files = document["outputs"]
-    for name, file in files.items():
-        if Path(file).name != file:
-            raise ValueError(f"its output '{excerpt(name)}' is in '{excerpt(file)}', which is not in this folder")
-    names = _named(path, list(files), outputs)
-    return Dump(
-        {output: mapped(path / files[name]) for output, name in names.items()},
-        _text(document.get("samples_sha256")),
-        _checksums(np.array(document["crc32"])) if document.get("crc32") is not None else None,
-        _facts(document.get("environment")),
-    )
 
 
 def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
@@ -234,7 +210,8 @@ def _of_shape(path: Path, values: Array, spec: TensorSpec, n: int) -> Array:
     """The values in the shape of the model's output; axes of size 1 may be missing or added."""
     if values.dtype.kind not in "biuf":
         raise SamplesError(
-            f"'{path}' holds {values.dtype.name} for the output '{spec.name}'; write the numbers that the model gives"
+            f"'{path}' holds {'text' if values.dtype.kind in 'SU' else values.dtype.name} for the output "
+            f"'{spec.name}'; write the numbers that the model gives"
         )
     if values.ndim == 0 or len(values) != n:
         rows = len(values) if values.ndim else 1

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import UsageError
+from quantlab.formats.affine import decode
 from quantlab.models import files_sha256
 from quantlab.names import joined, listed, nearest
 from quantlab.npy import mapped
@@ -67,7 +68,7 @@ def import_outputs(
 
     Args:
         study: Folder of the study.
-        outputs: A `.npz`, `.npy` or `.jsonl` file, or the folder of a dumper (see `quantlab export inputs`).
+        outputs: A `.npz`, `.npy` or `.jsonl` file, such as the dumpers of `quantlab export inputs` write.
         options: Setting, name, and how samples are matched.
         registries: The known formats, runtimes and converters.
 
@@ -88,7 +89,7 @@ def import_outputs(
     variant = _variant(record, options.setting)
     with store.locked():
         dump = read_dump(path, _outputs_of(record), record.samples.n)
-        matching = match(dump, record.samples, path, sha256=options.samples, trust_order=options.trust_order)
+        matching = match(dump, record.samples, variant, path, sha256=options.samples, trust_order=options.trust_order)
         kept, notes = _kept(store, dump, options, variant=variant, study=record)
         new = ImportedOutputs(
             setting=options.setting,
@@ -202,10 +203,7 @@ def _write(file: Path, values: npt.NDArray[Any], spec: TensorSpec, port: Port | 
     codes = port.codes if port is not None and _holds_codes(values, spec, port) else None
     written = np.lib.format.open_memmap(file, "w+", np.dtype(spec.dtype).newbyteorder("<"), values.shape)  # type: ignore[no-untyped-call]  # NumPy has no type for it
     for rows in blocks(values):
-        block = values[rows]
-        if codes is not None:
-            block = (block.astype(np.float64) - codes.zero_point) * codes.scale
-        written[rows] = block
+        written[rows] = decode(values[rows], codes)
     written.flush()
 
 
