@@ -131,33 +131,45 @@ def _swap(values):
 REFUSED = {
     "outputs in another order": (
         lambda outputs, sha256, crc32: {"outputs": _swap(outputs), "sha256": sha256, "crc32": _swap(crc32)},
-        "the outputs in 'app.npz' are not those of the samples: row 0 was made from sample 5, and 2 of {n} rows differ "
-        "so; write the outputs in the order of the samples",
+        (
+            "the outputs in 'app.npz' are not those of the samples: row 0 was made from sample 5, and 2 of {n} rows "
+            "differ so; write the outputs in the order of the samples"
+        ),
     ),
     "a sample that was changed before it was fed": (
         lambda outputs, sha256, crc32: {"outputs": outputs, "sha256": sha256, "crc32": [crc32[0] ^ 1, *crc32[1:]]},
-        "the outputs in 'app.npz' are not those of the samples: row 0 was made from other values than those of sample "
-        "0, and 1 of {n} rows differ so; feed the bytes that 'quantlab export inputs' wrote",
+        (
+            "the outputs in 'app.npz' are not those of the samples: row 0 was made from other values than those of "
+            "sample 0, and 1 of {n} rows differ so; feed the bytes that 'quantlab export inputs' wrote"
+        ),
     ),
     "one sample too few": (
         lambda outputs, sha256, crc32: {"outputs": outputs[:-1], "sha256": sha256, "crc32": crc32[:-1]},
-        "'app.npz' has 940 rows for the output 'output_0', and the study scored 941 samples; give one row for each "
-        "sample that 'quantlab export inputs' wrote, in their order",
+        (
+            "'app.npz' has 940 rows for the output 'output_0', and the study scored 941 samples; give one row for each "
+            "sample that 'quantlab export inputs' wrote, in their order"
+        ),
     ),
     "other samples": (
         lambda outputs, sha256, crc32: {"outputs": outputs, "sha256": "ab" * 32},  # noqa: ARG005 (as the others)
-        "'app.npz' names samples with the SHA-256 abababababab, and the study scored {short}; write the samples with "
-        "'quantlab export inputs', and run the program on these",
+        (
+            "'app.npz' names samples with the SHA-256 abababababab, and the study scored {short}; write the samples "
+            "with 'quantlab export inputs', and run the program on these"
+        ),
     ),
     "no word about samples": (
         lambda outputs, sha256, crc32: {"outputs": outputs},  # noqa: ARG005
-        "'app.npz' does not say from which samples its outputs are; write it with a dumper of 'quantlab export inputs', "
-        "or give --samples {short} if they are from these, or --trust-order",
+        (
+            "'app.npz' does not say from which samples its outputs are; write it with a dumper of 'quantlab export "
+            "inputs', or give --samples {short} if they are from these, or --trust-order"
+        ),
     ),
     "outputs of another shape": (
         lambda outputs, sha256, crc32: {"outputs": outputs[:, :9], "sha256": sha256, "crc32": crc32},
-        "'app.npz' has outputs of shape (9,) for 'output_0', and the model gives (10,); write the same output of the "
-        "same model",
+        (
+            "'app.npz' has outputs of shape (9,) for 'output_0', and the model gives (10,); write the same output "
+            "of the same model"
+        ),
     ),
     "texts": (
         lambda outputs, sha256, crc32: {"outputs": outputs.astype(str), "sha256": sha256, "crc32": crc32},
@@ -226,20 +238,26 @@ FILES = {
     "one array for two outputs": (
         "app.npy",
         b"",
-        "'app.npy' holds one array, and the model has the outputs 'a', 'b'; give a .npz file with an array for each "
-        "output, by its name",
+        (
+            "'app.npy' holds one array, and the model has the outputs 'a', 'b'; give a .npz file with an array for "
+            "each output, by its name"
+        ),
     ),
     "a truncated zip": (
         "app.npz",
         b"PK\x03\x04",
-        "'app.npz' cannot be read (File is not a zip file); it is truncated or does not hold plain arrays, so write it "
-        "again with numpy.savez",
+        (
+            "'app.npz' cannot be read (File is not a zip file); it is truncated or does not hold plain arrays, so "
+            "write it again with numpy.savez"
+        ),
     ),
     "a line that is no JSON": (
         "app.jsonl",
         b"{",
-        "line 1 of 'app.jsonl' is not JSON (Expecting property name enclosed in double quotes); write one JSON object "
-        "per line",
+        (
+            "line 1 of 'app.jsonl' is not JSON (Expecting property name enclosed in double quotes); write one JSON "
+            "object per line"
+        ),
     ),
     "a line that is no object": (
         "app.jsonl",
@@ -264,8 +282,10 @@ FILES = {
     "null for NaN": (
         "app.jsonl",
         b'{"sample": 0, "outputs": {"a": [1, null]}}',
-        "'app.jsonl' cannot be read (it holds null, which JavaScript writes for NaN and infinity; write them as "
-        '"NaN" and "Infinity"); let the program write it again',
+        (
+            "'app.jsonl' cannot be read (it holds null, which JavaScript writes for NaN and infinity; write them as "
+            '"NaN" and "Infinity"); let the program write it again'
+        ),
     ),
     "a line without outputs": (
         "app.jsonl",
@@ -275,8 +295,10 @@ FILES = {
     "outputs of other names": (
         "app.jsonl",
         b'{"sample": 0, "outputs": {"c": [1, 2]}}',
-        "'app.jsonl' has the arrays 'c', and none for the outputs 'a', 'b'; name the arrays after the outputs of the "
-        "model",
+        (
+            "'app.jsonl' has the arrays 'c', and none for the outputs 'a', 'b'; name the arrays after the outputs "
+            "of the model"
+        ),
     ),
 }
 
@@ -450,8 +472,8 @@ def test_what_the_javascript_dumper_writes_is_a_sound_zip(study):
         "const inputs = await readInputs('.');"
         "const outputs = new Outputs(inputs, { ä: '✓' });"
         "for (const batch of inputs.batches(100)) {"
-        "  const made = { output_0: new Float64Array(batch.count * 10).fill(batch.start), n: new Int8Array(batch.count) };"
-        "  outputs.add(batch, made);"
+        "  const wide = new Float64Array(batch.count * 10).fill(batch.start);"
+        "  outputs.add(batch, { output_0: wide, n: new Int8Array(batch.count) });"
         "}"
         "fs.writeFileSync('app.npz', outputs.npz());"
         "console.log(crc32(new TextEncoder().encode('123456789')));"

@@ -4,6 +4,7 @@ from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.hazards import lint_study
+from quantlab.study.importing import ImportOptions, import_outputs
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.pipelines import PipelineOptions, compare_pipelines
@@ -19,6 +20,7 @@ __all__ = [
     "UNGUIDED",
     "AnalyzeOptions",
     "DiagnoseOptions",
+    "ImportOptions",
     "PipelineOptions",
     "SensitivityOptions",
     "TuneOptions",
@@ -28,6 +30,7 @@ __all__ = [
     "convert",
     "copy_artifacts",
     "diagnose",
+    "import_outputs",
     "lint_study",
     "load_study",
     "measure_sensitivity",
