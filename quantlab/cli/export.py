@@ -24,8 +24,8 @@ def export(
         str,
         typer.Argument(
             metavar="PROGRAM",
-            help="model-explorer (errors of tensors as colours of the graph), mlflow (a run for each trial), inputs (the "
-            "samples as raw tensors, for 'quantlab import') or test (a golden test for your app).",
+            help="model-explorer (errors of tensors as colours of the graph), mlflow (a run for each trial), inputs "
+            "(the samples as raw tensors, for 'quantlab import') or test (a golden test for your app).",
             show_default=False,
         ),
     ],
@@ -46,8 +46,8 @@ def export(
     runtime: Annotated[
         str | None,
         typer.Option(
-            help="model-explorer: the runtime. [default: python, or the first that was read] test: the program that runs "
-            "the test: node, vitest, jest or pytest."
+            help="model-explorer: the runtime. [default: python, or the first that was read] test: the program that "
+            "runs the test: node, vitest, jest or pytest."
         ),
     ] = None,
     figure: Annotated[

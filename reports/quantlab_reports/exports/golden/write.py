@@ -59,13 +59,13 @@ FRAMEWORKS: Mapping[str, _Framework] = {
     "node": _Framework("js", "node.txt", "golden.test.mjs", "node --test"),
     "vitest": _Framework("js", "vitest.txt", "golden.test.mjs", "npx vitest run"),
     "jest": _Framework("js", "jest.txt", "golden.test.mjs", "NODE_OPTIONS=--experimental-vm-modules npx jest", _JEST),
-    "pytest": _Framework("python", "test_golden.txt", "test_golden.py", "pytest"),
+    "pytest": _Framework("py", "test_golden.txt", "test_golden.py", "pytest"),
 }
 """The programs for which tests are written, by name."""
 
-_SHARED = {"js": ("golden.mjs",), "python": ("golden.py",)}
+_SHARED = {"js": ("golden.mjs",), "py": ("golden.py",)}
 """Files of a language that all its tests have."""
-_APP = {"js": "app.mjs", "python": "app.py"}
+_APP = {"js": "app.mjs", "py": "app.py"}
 """The file that users edit: how the app loads the model, prepares a file, and calls the model."""
 
 
