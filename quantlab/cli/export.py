@@ -1,4 +1,4 @@
-"""`quantlab export`: writes a study in the form of another program; runs nothing."""
+"""`quantlab export`: writes a study for another program, its samples, or a test for an app; runs nothing."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -72,7 +72,7 @@ def export(
     budget: BudgetOptions,
     json: AsJson = False,
 ) -> int:
-    """Write a study in the form of another program, its samples, or a test for your app.
+    """Write a study for another program, or a test for your app.
 
     The command runs nothing. With a budget, mlflow gets the verdict, too.
     """
