@@ -10,8 +10,9 @@
 // Three runners call a runtime for you: runTfjs(tf, model, inputs), runLiteRt(tf, model, inputs), and
 // runOnnx(ort, session, inputs). In Node.js, this file is also a program:
 //
-//   node dump.mjs tfjs web/model.json inputs outputs.npz      needs `npm install @tensorflow/tfjs`
-//   node dump.mjs onnx model.onnx inputs outputs.npz          needs `npm install onnxruntime-web`
+//   node dump.mjs web/model.json inputs outputs.npz      needs `npm install @tensorflow/tfjs`, and uses
+//                                                        @tensorflow/tfjs-backend-wasm if it is installed
+//   node dump.mjs model.onnx inputs outputs.npz          needs `npm install onnxruntime-web`
 
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array,
@@ -246,28 +247,43 @@ export async function runOnnx(ort, session, inputs, environment = {}) {
   return outputs;
 }
 
-async function main([kind, model, place, file]) {
+async function main([model, place, file]) {
   const fs = await import('node:fs/promises');
-  const runners = { tfjs: runTfjsFile, onnx: runOnnxFile };
-  if (!(kind in runners) || !file) throw new Error('usage: node dump.mjs tfjs|onnx MODEL INPUTS OUTPUTS.npz');
-  const outputs = await runners[kind](model, await readInputs(place), fs);
+  const runners = { '.json': runTfjsFile, '.onnx': runOnnxFile };
+  const runner = runners[model?.match(/\.\w+$/)?.[0]];
+  if (!runner || !file) throw new Error('usage: node dump.mjs MODEL.json|MODEL.onnx INPUTS OUTPUTS.npz');
+  const outputs = await runner(model, await readInputs(place), fs);
   await fs.writeFile(file, outputs.npz());
   console.log(`wrote ${file}`);
 }
 
 async function runTfjsFile(path, inputs, fs) {
   const tf = await import('@tensorflow/tfjs');
+  await useWasm(tf);
   await tf.ready();
   const folder = path.replace(/[^/\\]*$/, '');
-  const handler = { load: async () => {
-    const document = JSON.parse(await fs.readFile(path, 'utf8'));
-    const shards = document.weightsManifest.flatMap((group) => group.paths);
-    const weights = joined(await Promise.all(shards.map((shard) => fs.readFile(folder + shard))));
-    return tf.io.getModelArtifactsForJSON(document, (manifest) => [manifest.flatMap((group) => group.weights), weights.buffer]);
-  } };
   const document = JSON.parse(await fs.readFile(path, 'utf8'));
+  const shards = document.weightsManifest.flatMap((group) => group.paths);
+  const weights = joined(await Promise.all(shards.map((shard) => fs.readFile(folder + shard))));
+  const artifacts = {
+    modelTopology: document.modelTopology, signature: document.signature, weightData: weights.buffer,
+    weightSpecs: document.weightsManifest.flatMap((group) => group.weights),
+  };
+  const handler = { load: async () => artifacts };
   const model = await (document.format === 'layers-model' ? tf.loadLayersModel(handler) : tf.loadGraphModel(handler));
   return runTfjs(tf, model, inputs, { node: process.version });
+}
+
+/** Choose the backend of WebAssembly, with one thread, if it is installed. */
+async function useWasm(tf) {
+  const wasm = await import('@tensorflow/tfjs-backend-wasm').catch(() => null);
+  if (!wasm) return;
+  const { createRequire } = await import('node:module');
+  const { dirname } = await import('node:path');
+  const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
+  (wasm.setThreadsCount ?? wasm.default?.setThreadsCount)?.(1);
+  (wasm.setWasmPaths ?? wasm.default?.setWasmPaths)(`${dirname(main)}/`);
+  await tf.setBackend('wasm');
 }
 
 async function runOnnxFile(path, inputs, fs) {
