@@ -1,7 +1,9 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
+import os
 import struct
+import subprocess
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import quantlab_in_process
-from contracts import refuse_absent
+from contracts import refuse_absent, refuse_absent_pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,9 +22,11 @@ from PIL import Image
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.gate.preprocessing_part import with_preprocessing_part
 from quantlab.pipelines import PIPELINES, AppStep, StepPlace, StepRun, Unprepared, chosen_pipelines
+from quantlab.pipelines.sharp import PACKAGE
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
 from quantlab.runtimes import RUNTIMES, Host, Picture
+from quantlab.runtimes.node import find_node
 from quantlab.runtimes.requests import request_from
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
@@ -91,7 +95,7 @@ def test_every_step_exists(name):
         if step.place.name == "python":
             assert callable(resolve_name(step.call))
         else:
-            assert step.place.name in {"node", "chromium"}
+            assert step.place.name in {"node", "node-sharp", "chromium"}
 
 
 def test_steps_of_one_key_are_one_step():
@@ -127,10 +131,122 @@ def test_a_resizer_runs_in_its_own_place(tmp_path):
     apps, image = apps_of("tfjs-node", "tfjs-default"), np.zeros((30, 40, 3), np.uint8)
     steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
     keys = [DECLARED_STEP, *(app.decoder.key for app in apps)]
-    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)})
+    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)}, [tmp_path / "a.jpg"])
     own = [resized[app.decoder.key, app.resizer.key][0] for app in apps]
     assert [int(pixels.max()) for pixels in own] == [1, 2]
     assert all(len(set(places)) == 1 for places in steps.run.asked)
+
+
+@dataclass
+class SizesAsked:
+    """Stands for sharp: notes what it is asked for, and decodes every photo as one of 40×60 pixels."""
+
+    folder: Path
+    asked: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    def run(self, steps, pictures, *, grey):
+        assert not grey
+        self.asked += [(step.call, one.shape, one.size) for step in steps for one in pictures]
+        return {step.key: [np.zeros((*(one.size or (40, 60)), 3), np.uint8) for one in pictures] for step in steps}
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "asked"),
+    [
+        pytest.param({}, [("sharp", (), ()), ("sharp-lanczos3", (), (16, 16))], id="in one call"),
+        pytest.param(
+            {"aspect": "crop"},
+            [("sharp", (), ()), ("sharp-lanczos3", (), (16, 24))],
+            id="to the size that is cut afterwards",
+        ),
+        pytest.param(
+            {"central_crop": 0.5},
+            [("sharp", (), ()), ("sharp-lanczos3", (20, 30, 3), (16, 16))],
+            id="one after the other, where the file is cut first",
+        ),
+    ],
+)
+def test_a_library_that_decodes_and_resizes_at_once(preprocessing, asked, tmp_path):
+    (photo := tmp_path / "a.jpg").write_bytes(b"photo")
+    declared = pipeline_for(Preprocessing(**preprocessing), SPEC)
+    (app,) = apps_of("sharp")
+    steps = BlockSteps(SizesAsked(tmp_path), declared, [app])
+    (image,) = steps.own(app, [photo])
+    assert (image.shape, steps.run.asked) == ((SIZE, SIZE, 3), asked)
+
+
+def test_the_declared_steps_stand_beside_a_call_for_both(tmp_path):
+    (photo := tmp_path / "a.jpg").write_bytes(b"photo")
+    (app,) = apps_of("sharp")
+    steps = BlockSteps(SizesAsked(tmp_path), DECLARED, [app])
+    decoded = {key: [np.ones((30, 40, 3), np.uint8)] for key in (DECLARED_STEP, app.decoder.key)}
+    resized = steps.resize(decoded, [photo])
+    assert steps.run.asked == [("sharp-lanczos3", (), (16, 16)), ("sharp-lanczos3", (30, 40, 3), (16, 16))]
+    assert {pair: int(images[0].max()) for pair, images in resized.items()} == {
+        (DECLARED_STEP, DECLARED_STEP): 1,
+        (app.decoder.key, DECLARED_STEP): 1,
+        (DECLARED_STEP, app.resizer.key): 0,
+        (app.decoder.key, app.resizer.key): 0,
+    }
+
+
+def test_without_sharp_its_pipelines_say_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NODE_PATH", raising=False)
+    apps = apps_of("sharp", "sharp-linear")
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
+    steps.check()
+    reason = (
+        f"the pipelines 'sharp*' run in sharp, and there is none in '{tmp_path}', above it or in NODE_PATH; "
+        f"'npm install sharp' in '{tmp_path}' installs it"
+    )
+    assert [steps.reason(app) for app in apps] == [reason, reason]
+
+
+def test_samples_by_opencv_depend_on_its_version(tmp_path, monkeypatch):
+    (about := tmp_path / "opencv_python_headless-0.1.2.dist-info").mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 0.1.2\n")
+    place = PIPELINES["opencv"].decoder.place
+    before = place.environment()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert place.environment() == {**before, "opencv": "0.1.2"}
+
+
+OWN_CODE = """
+const sharp = require('sharp');
+const read = (file) => sharp(file).resize(16, 16, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+Promise.all(process.argv.slice(1).map(read)).then((all) => process.stdout.write(Buffer.concat(all)));
+"""
+"""What an app with sharp does."""
+
+
+@pytest.mark.starts_children
+def test_sharp_gives_what_the_code_of_an_app_gives(tmp_path):
+    (app,) = apps_of("sharp")
+    refuse_absent_pipeline(app)
+    odd_files(tmp_path / "odd")
+    numbers = np.random.default_rng(3)
+    noise = Image.fromarray(numbers.integers(0, 256, (128, 160, 3), dtype=np.uint8))
+    noise.save(tmp_path / "odd" / "large.jpg", quality=95, subsampling=0)
+    names = ["large.jpg", "plain.jpg", "grey.jpg", "cmyk.jpg", "palette.png", "alpha.png", "turned.jpg", "deep.png"]
+    paths = [tmp_path / "odd" / name for name in names]
+    done = subprocess.run(
+        [find_node()[0], "-e", OWN_CODE, *map(str, paths)],
+        env={**os.environ, "NODE_PATH": str(PACKAGE.find()[0].parent)},
+        capture_output=True,
+        check=True,
+    )
+    expected = np.frombuffer(done.stdout, np.uint8).reshape(len(paths), SIZE, SIZE, 3)
+    with ChildPool(tmp_path, stall_seconds=100) as pool:
+        steps = BlockSteps(run := StepRun(pool, tmp_path, {}), DECLARED, [app])
+        images = steps.own(app, [*paths, tmp_path / "odd" / "cut-plain.jpg"])
+        # In two steps, the resizer gets all pixels of the photo.
+        twice = BlockSteps(run, DECLARED, [replace(app, at_once=False)]).own(replace(app, at_once=False), paths[:1])
+    for name, image, own in zip(names, images, expected, strict=False):
+        np.testing.assert_array_equal(image, own, name)
+    assert isinstance(images[-1], Unprepared)
+    assert (images[0] != twice[0]).any()
+    assert {"sharp", "libvips"} <= set(run.environments["node-sharp"])
 
 
 def test_a_missing_browser_stops_no_other_place(tmp_path):
@@ -463,7 +579,7 @@ def test_kinds_of_files(tmp_path):
     assert {name: kinds_of(tmp_path / "odd" / name) for name in kinds} == {
         name: (kind,) for name, kind in kinds.items()
     }
-    assert kinds_of(tmp_path / "odd" / "deep.png") == ("grey", "16 bits")
+    assert kinds_of(tmp_path / "odd" / "deep.png") == ("16 bits, grey",)
     assert kinds_of(tmp_path / "odd" / "cut-palette.png") == ("palette", "truncated")
 
 
@@ -485,7 +601,8 @@ def test_unusual_files_cost_only_their_own_rows(tmp_path):
     turned = [made["EXIF orientation", decoder]["other_size"] for decoder in decoders]
     assert turned == [1, 1, 1, 0]
     assert made["CMYK", "canvas"]["mean"] < 3
-    assert made["16 bits", "canvas"]["only_here"] == 1
+    assert made["16 bits, grey", "canvas"]["only_here"] == 1
+    assert made["grey", ""]["files"] == 1
     assert [made["unreadable", decoder]["failed"] for decoder in decoders] == [1, 1, 1, 1]
     rows = {row["name"]: row for row in found["pipelines"]}
     assert [rows[name]["reason"] for name in rows] == [None] * 4

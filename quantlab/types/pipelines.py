@@ -37,7 +37,7 @@ class ComparedPipeline:
 
     name: str
     place: str
-    """Where it runs: `python`, `node` or `chromium`."""
+    """Where it runs: `python`, `node`, `node-sharp` or `chromium`."""
     decoder: str
     """The call that decodes."""
     resizer: str

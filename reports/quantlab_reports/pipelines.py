@@ -22,7 +22,7 @@ _READ = (
 
 _READ_KINDS = (
     "mean (and largest) difference of decoded pixels 0–255 from those of the declared decoder, before resizing; "
-    "decoded: files that the declared decoder refuses"
+    "decoded: files that the declared decoder refuses; a file of several kinds is in the row of each"
 )
 
 

@@ -116,7 +116,7 @@ class _Comparing:
             for (where, decoder), results in decoded.items():
                 if (where, decoder) not in self.steps.absent:
                     self.kinds.add(kinds, decoder, results[place], decoded[DECLARED][place])
-        images = self.steps.resize(decoded)
+        images = self.steps.resize(decoded, paths)
         declared = images[DECLARED, DECLARED]
         self.refused += [
             PhotoFailure(name, image.reason)
