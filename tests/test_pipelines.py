@@ -28,6 +28,7 @@ from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
 from quantlab.runtimes import RUNTIMES, Host, Picture
 from quantlab.runtimes.node import find_node
 from quantlab.runtimes.requests import request_from
+from quantlab.study.pipelines.app import AppPhotos
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
 from quantlab.study.pipelines.fed_reference import fed_warning
@@ -45,6 +46,7 @@ from quantlab.types import (
     PhotoFailure,
     PipelineComparison,
     Preprocessing,
+    Reproduction,
     Scores,
     SettingVerdict,
     SwappedStep,
@@ -414,6 +416,105 @@ def test_the_headline_of_pipelines(rows, sentence):
     assert pipelines_headline(comparison(*rows)) == sentence
 
 
+def reproduced_by(name, *, mean=1e-6, largest=2e-6, same=100.0, equal=True, named=True):
+    family = "" if name == "the declared preprocessing" else "pipeline"
+    cause = f"the app reads photos as the pipeline '{name}' does"
+    return Reproduction(family, name, None, cause, 100, largest, mean, same, 90, 0, 1e-9, equal, named)
+
+
+AS_DECLARED = reproduced_by("the declared preprocessing", mean=0.1, largest=0.5, same=94.0, equal=False, named=False)
+
+
+@pytest.mark.parametrize(
+    ("app", "sentence"),
+    [
+        pytest.param(
+            [reproduced_by("far"), AS_DECLARED],
+            "The app reads photos as the pipeline 'far' does: then its outputs are those of the model, with a largest "
+            "difference of 2e-06 instead of 0.5, and the same top-1 on 100.0 % of the photos instead of 94.0 %. It is "
+            "5 of 255 from the declared preprocessing on average, most of it by the resize (resize). With it, the "
+            "float model's class changes for 3 of 100 photos",
+            id="a resize",
+        ),
+        pytest.param(
+            [
+                reproduced_by("near", largest=0.03, same=None, equal=False),
+                reproduced_by("far", equal=False),
+                AS_DECLARED,
+            ],
+            "The app reads photos as the pipeline 'near' does: then its outputs are nearest to the model's, with a "
+            "largest difference of 0.03 instead of 0.5. It is 2 of 255 from the declared preprocessing on average, "
+            "most of it by the decoder. With it, the float model's class changes for 0 of 100 photos. These photos do "
+            "not tell it apart from 'far'",
+            id="a decoder, and another pipeline that is as near",
+        ),
+        pytest.param(
+            [replace(AS_DECLARED, max_abs=1e-7, equal=True), reproduced_by("far", equal=False, named=False)],
+            "The app computes what the model does with the declared preprocessing (largest difference 1e-07), so it "
+            "reads photos as declared",
+            id="as declared",
+        ),
+        pytest.param(
+            [reproduced_by("far", mean=0.09, equal=False, named=False), AS_DECLARED],
+            "None of 1 pipeline reproduces the outputs of the app: with the declared preprocessing, the mean "
+            "difference is 0.1, and with 'far', the nearest, 0.09. Without --pipelines, --app tries other scales and "
+            "orders",
+            id="none of them",
+        ),
+        pytest.param(
+            [replace(AS_DECLARED, mean_abs=np.inf, max_abs=np.inf), reproduced_by("far", equal=False, named=False)],
+            "The outputs of the app, or those of the model, are NaN or infinite for some photos, so no pipeline "
+            "reproduces them; look at these photos first",
+            id="outputs that are NaN",
+        ),
+    ],
+)
+def test_the_headline_of_an_app(app, sentence):
+    found = replace(comparison(FAR, row_of("near", 2.0, 9.0, cause="decode")), app=tuple(app))
+    assert pipelines_headline(found) == sentence
+
+
+NUMBERS = np.random.default_rng(4)
+OUTPUTS = NUMBERS.dirichlet(np.ones(5), 40).astype(np.float32)
+"""What the model gives with the declared preprocessing."""
+OTHER = NUMBERS.dirichlet(np.ones(5), 40).astype(np.float32)
+"""What it gives with another."""
+ROWS = np.arange(40)
+
+
+@pytest.mark.parametrize(
+    ("app", "pipelines", "named", "first"),
+    [
+        pytest.param(OTHER, {"it": OTHER, "no": OUTPUTS[::-1]}, ["it"], "it", id="one gives the outputs"),
+        pytest.param(OTHER, {"it": OTHER, "twin": OTHER + 1e-5}, ["it", "twin"], "it", id="two give them"),
+        pytest.param(OTHER.round(2), {"it": OTHER}, ["it"], "it", id="outputs that the app rounds"),
+        pytest.param(OUTPUTS, {"it": OTHER}, [], "the declared preprocessing", id="the declared preprocessing does"),
+        pytest.param(OTHER[::-1], {"it": OTHER, "no": OUTPUTS}, [], None, id="none gives them"),
+        pytest.param(OTHER, {"it": OTHER[:15]}, [], "it", id="on less than half of the photos"),
+        pytest.param(OTHER, {"it": OTHER[:30], "no": OUTPUTS}, ["it"], "it", id="on most of the photos"),
+        pytest.param(np.where(ROWS[:, None] == 3, np.nan, OTHER), {"it": OTHER}, [], None, id="a sample that is NaN"),
+        pytest.param(OTHER[:5], {"it": OTHER[:5]}, [], "it", id="too few photos to tell"),
+    ],
+)
+def test_which_pipeline_an_app_has(app, pipelines, named, first, tmp_path):
+    n = len(app)
+    reproducing = AppPhotos(tmp_path / "app.npz", "y", app).opened((5,), classes=True, probabilities=True)
+    for start in range(0, n, 16):
+        rows = ROWS[start : min(n, start + 16)]
+        reproducing.declare(rows, OUTPUTS[rows])
+        for name, outputs in pipelines.items():
+            if len(own := rows[rows < len(outputs)]):
+                reproducing.add(name, own, outputs[own])
+    found = reproducing.reproductions()
+    assert [one.name for one in found if one.named] == named
+    assert first in {None, found[0].name}
+    assert {one.name for one in found} == {"the declared preprocessing", *pipelines}
+    assert {one.name: one.n for one in found} == {
+        "the declared preprocessing": n,
+        **{name: min(n, len(outputs)) for name, outputs in pipelines.items()},
+    }
+
+
 def write_photos(folder: Path, *, each: int = 6) -> Path:
     """Noise of 40×30 pixels in three class folders: every resize changes it much."""
     numbers = np.random.default_rng(0)
@@ -486,6 +587,77 @@ def test_the_planted_step_is_named(tmp_path):
     assert changed["loss_points"] == pytest.approx(100 * (changed["became_wrong"] - changed["became_right"]) / 18)
 
 
+def app_outputs(model: Path, photos: Path, **preprocessing) -> np.ndarray:
+    """What an app with another preprocessing gives for the photos, (n, 3)."""
+    declared = pipeline_for(Preprocessing(**{"mode": "tf", **preprocessing}), SPEC)
+    weights = onnx.numpy_helper.to_array(onnx.load(model).graph.initializer[0])
+    with opened_decoder(declared) as decode:
+        logits = [sample_of(declared, path, decode).reshape(-1) @ weights for path in sorted(photos.glob("*/*"))]
+    powers = np.exp(logits - np.max(logits, axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize(
+    ("preprocessing", "headline"),
+    [
+        pytest.param(
+            {"resizer": "tfjs"},
+            "The app reads photos as the pipeline 'tfjs-node' does: then its outputs are nearest to the model's, ",
+            id="the default resize of TensorFlow.js",
+        ),
+        pytest.param(
+            {"resize": "bicubic"},
+            "The app reads photos as the pipeline 'python-pillow-default' does: then its outputs are those of the "
+            "model, ",
+            id="the default resize of Pillow",
+        ),
+        pytest.param({}, "The app computes what the model does with the declared preprocessing ", id="no mistake"),
+        pytest.param(
+            {"mode": "torch"}, "None of 4 pipelines reproduces the outputs of the app: ", id="another mistake"
+        ),
+    ],
+)
+def test_a_resize_that_is_planted_in_an_app_is_named_first(preprocessing, headline, tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos", each=8)
+    np.savez(tmp_path / "app.npz", classes=app_outputs(model, photos, **preprocessing))
+    done = quantlab_in_process(
+        *("diagnose", model, "--data", photos, "--preprocessing-mode", "tf", "--app", "app.npz", "--limit", "20"),
+        *("--pipelines", "python-pillow,python-pillow-default,tfjs-node,tfjs-node-align-corners"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(headline)
+    assert ("most of it by the resize (" in first) == ("pipeline '" in headline)
+
+
+@pytest.mark.starts_children
+def test_without_pipelines_a_resize_that_no_convention_explains_points_to_them(tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    np.savez(tmp_path / "app.npz", classes=app_outputs(model, photos, resizer="tfjs"))
+    given = ("--data", photos, "--preprocessing-mode", "tf", "--app", "app.npz")
+    done = quantlab_in_process("diagnose", model, *given, cwd=tmp_path)
+    app, _, labels = done.stdout.splitlines()[0].partition(". ")
+    assert app.startswith("None of ")
+    assert app.endswith("; --pipelines all tries how apps decode and resize photos")
+    assert labels
+
+
+@pytest.mark.starts_children
+def test_outputs_of_an_app_for_other_photos(tmp_path):
+    model = write_model(tmp_path / "m.onnx")
+    write_photos(tmp_path / "photos", each=1)
+    np.savez(tmp_path / "app.npz", classes=np.zeros((2, 3)))
+    given = ("--pipelines", "python-pillow", "--app", "app.npz")
+    done = quantlab_in_process("diagnose", model, "--data", "photos", *given, cwd=tmp_path)
+    told = (
+        "quantlab: 'app.npz' holds float64 of shape (2, 3) for the output 'classes', and 'photos' has 3 samples; give "
+        "one output for each sample, in their order"
+    )
+    assert (done.status, done.last) == (2, told)
+
+
 @pytest.mark.starts_children
 @pytest.mark.parametrize(
     "options",
@@ -503,6 +675,58 @@ def test_class_folders_are_in_the_order_of_the_names_beside_the_model(tmp_path, 
     )
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize("options", [[], ["--pipelines", "python-pillow"]], ids=["conventions", "pipelines"])
+def test_names_that_are_given_order_class_folders(tmp_path, options):
+    model = write_model(tmp_path / "m.onnx")
+    photos = with_right_labels(write_photos(tmp_path / "photos"), model, names="cab")
+    given = ("--data", photos, "--preprocessing-mode", "tf", "--class-names", "c,a,b", "--json")
+    done = quantlab_in_process("diagnose", model, *given, *options, cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "sentence"),
+    [
+        pytest.param(
+            ["--class-names", "c,a,b"],
+            "x.npz",
+            "--class-names gives class folders their order, and 'x.npz' has none; leave it out",
+            id="no folder",
+        ),
+        pytest.param(
+            ["--class-names", "c,a,b,d"],
+            "photos",
+            "--class-names names 4 classes, and 'photos' has 3 class folders; write one name for each, in the order of "
+            "the outputs",
+            id="another number",
+        ),
+        pytest.param(
+            ["--class-names", "c,x,y"],
+            "photos",
+            "--class-names has 'c' as class 0, and it is class 2 of the samples; name the class folders in the order "
+            "of the outputs with --classes, or correct the names",
+            id="a folder at another place among other names",
+        ),
+        pytest.param(
+            ["--class-names", "c,a,b", "--classes", "a,b,c"],
+            "photos",
+            "--class-names has 'c' as class 0, and it is class 2 of the samples; name the class folders in the order "
+            "of the outputs with --classes, or correct the names",
+            id="two orders",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--pipelines", "python-pillow"]], ids=["conventions", "pipelines"])
+def test_names_that_order_no_class_folders(given, data, sentence, options, tmp_path):
+    model = write_model(tmp_path / "m.onnx")
+    write_photos(tmp_path / "photos", each=1)
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, SIZE, SIZE, 3), np.float32))
+    done = quantlab_in_process("diagnose", model, "--data", data, *given, *options, cwd=tmp_path)
+    assert (done.status, done.last) == (2, f"quantlab: {sentence}")
 
 
 @pytest.mark.starts_children

@@ -14,9 +14,16 @@ from quantlab.names import counted, listed
 from quantlab.samples import array_of_npz, names_of_npz
 from quantlab.statistics import answers_of
 
-__all__ = ["AppOutputs", "names_of_app", "read_app", "shaped_as"]
+__all__ = ["LEAST_SHARE", "AppOutputs", "names_of_app", "read_app", "shaped_as"]
 
 Array = npt.NDArray[Any]
+
+Rows = slice | npt.NDArray[np.int64]
+"""Which samples, in the order of the outputs."""
+
+LEAST_SHARE = 0.5
+"""Least share of the mean difference that the nearest way to feed the model takes away, to be named: of that of the
+samples as they are, and of that of the app's mean. What makes outputs alike comes nearer to any app."""
 
 _TIE = 0.01
 """Share of the largest output by which a sample must be nearer or farther to count: an app may round its outputs."""
@@ -38,19 +45,22 @@ class AppOutputs:
     probabilities: bool
     """Whether the model's rows look like probabilities."""
 
-    def apart(self, outputs: Array, rows: slice) -> npt.NDArray[np.float64]:
+    def apart(self, outputs: Array, rows: Rows) -> npt.NDArray[np.float64]:
         """The largest difference of each sample, (k,); infinite where one of the two is not finite."""
         app = self.values[rows]
         with np.errstate(invalid="ignore"):
             apart = np.abs(outputs.astype(np.float64) - app).reshape(len(app), -1).max(axis=1, initial=0.0)
         return np.where(np.isfinite(apart), apart, np.inf)
 
-    def same_top1(self, outputs: Array, rows: slice) -> float | None:
-        """Percent of samples with the same top-1; None without classes."""
-        if not self.classes:
-            return None
+    def same(self, outputs: Array, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Whether the top-1 of each sample is the same, (k,); only with classes."""
         ones, others = (answers_of(values, probabilities=self.probabilities) for values in (outputs, self.values[rows]))
-        return 100 * float(np.mean((ones == others) & (ones >= 0)))
+        same: npt.NDArray[np.bool_] = (ones == others) & (ones >= 0)
+        return same
+
+    def same_top1(self, outputs: Array, rows: Rows) -> float | None:
+        """Percent of samples with the same top-1; None without classes."""
+        return 100 * float(np.mean(self.same(outputs, rows))) if self.classes else None
 
     @property
     def largest(self) -> float:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from quantlab.conventions import OUTPUT_FAMILIES, OutputFacts
 from quantlab.statistics import holm, mcnemar_of_loss
-from quantlab.study.app_outputs import AppOutputs
+from quantlab.study.app_outputs import LEAST_SHARE, AppOutputs
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.probe import LARGEST_P, SCREENED, FedConvention
 from quantlab.types import STRAY_LIMIT, Reproduction
@@ -16,10 +16,6 @@ from quantlab.types import STRAY_LIMIT, Reproduction
 __all__ = ["reproduce"]
 
 _AS_THEY_ARE = "the samples as they are"
-
-_LEAST_SHARE = 0.5
-"""Least share of the mean difference that the nearest convention takes away, to be named: of that of the samples as
-they are, and of that of the app's mean. A convention that makes outputs alike comes nearer to any app."""
 
 
 def reproduce(
@@ -46,7 +42,7 @@ def reproduce(
         results[place] = replace(results[place], p=float(corrected))
     ranked = sorted([first, *results], key=lambda result: (-result.n, result.mean_abs, result.max_abs))
     best = ranked[0]
-    enough = best.mean_abs <= (1 - _LEAST_SHARE) * min(first.mean_abs, app.spread)
+    enough = best.mean_abs <= (1 - LEAST_SHARE) * min(first.mean_abs, app.spread)
     named = best is not first and best.p <= LARGEST_P and enough and not first.equal
     return (replace(best, named=named), *ranked[1:])
 

@@ -1,6 +1,5 @@
 """From a model and samples to a diagnosis: nothing is converted, only the float model runs."""
 
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,16 +14,15 @@ from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleOptions, indices_of, labels_of, open_samples, refuse_missing
 from quantlab.statistics import looks_like_probabilities
-from quantlab.store import Store
 from quantlab.study.app_outputs import AppOutputs, names_of_app, read_app, shaped_as
-from quantlab.study.context import Context, naming, open_model, pool_for
+from quantlab.study.context import Context, naming, open_model, temporary_context
 from quantlab.study.diagnosis.app import reproduce
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.options import DiagnoseOptions
 from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
 from quantlab.study.diagnosis.words import headline, note_on_labels, notes_on_output
-from quantlab.study.naming import as_beside
+from quantlab.study.naming import as_named
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.task import scored_output
@@ -70,11 +68,10 @@ def diagnose(
     refuse_missing(data)
     if options.app is not None:
         names_of_app(options.app)
-    with tempfile.TemporaryDirectory(prefix="quantlab-diagnose-") as folder:
-        store = Store(Path(folder))
-        with store.locked(), pool_for(file, store.work, asked, registries) as pool:
-            context = Context(store, pool, asked, progress or Silent(), file, registries)
-            return _Diagnosing(context, options, data).run()
+    progress = progress or Silent()
+    ordered = as_named(file.path, data, options.preprocessing, given=options.class_names, warn=progress.warn)
+    with temporary_context(file, asked, progress, registries) as context:
+        return _Diagnosing(context, replace(options, preprocessing=ordered), data).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class _Diagnosing:
         self.context.progress.begin(step)
         warn = self.context.progress.warn
         asked = SampleOptions(
-            preprocessing=as_beside(self.context.file.path, self.data, options.preprocessing, warn),
+            preprocessing=options.preprocessing,
             limit=_USUAL if options.limit is None else options.limit,
             seed=options.seed,
             labels=options.labels,

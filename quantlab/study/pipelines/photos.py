@@ -39,6 +39,8 @@ class Photos:
     """(n,): the place of each photo's class folder; None without such folders."""
     available: int
     drawn: str
+    taken: npt.NDArray[np.int64] | None = None
+    """(n,): their places among all photos of the folder; None if that is not known."""
 
     def blocks(self) -> Iterator[range]:
         """Ranges of photos whose pixels are held at once."""
@@ -75,6 +77,7 @@ def photos_of(data: str, *, classes: tuple[str, ...] | None, limit: int, seed: i
         labels=None if files.labels is None else np.asarray(files.labels)[taken],
         available=n,
         drawn="all" if n <= limit else f"{words}, seed {seed}",
+        taken=taken,
     )
 
 
