@@ -95,7 +95,7 @@ class Prepare:
     """Only its backend counts, and what chooses the child."""
     pictures: tuple[Picture, ...]
     steps: tuple[str, ...]
-    """Names by which the child knows the steps: decoders for files, resizers for pixels."""
+    """Names by which the child knows the steps: decoders for files, resizers for pixels or, with a size, for files."""
     grey: bool
     """Whether decoders give one channel."""
     target: str

@@ -7,6 +7,7 @@ from typing import Any
 
 from quantlab.names import counted, joined, shortened
 from quantlab.types import ComparedPipeline, DecodedKind, PhotoFailure, PipelineComparison, SwappedStep
+from quantlab_reports.diagnosed import app_table
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
@@ -22,15 +23,15 @@ _READ = (
 
 _READ_KINDS = (
     "mean (and largest) difference of decoded pixels 0–255 from those of the declared decoder, before resizing; "
-    "decoded: files that the declared decoder refuses"
+    "decoded: files that the declared decoder refuses; a file of several kinds is in the row of each"
 )
 
 
 def pipelines_text(comparison: PipelineComparison, render: Callable[[Table], str]) -> str:
     """Return the sentence, then the pipelines, then the decoders."""
-    return "\n\n".join(
-        [comparison.headline, render(pipeline_table(comparison)), render(kind_table(comparison)), *_lost(comparison)]
-    )
+    app = [render(app_table(comparison.app, "the app reads photos as"))] if comparison.app else []
+    tables = [render(pipeline_table(comparison)), render(kind_table(comparison))]
+    return "\n\n".join([comparison.headline, *app, *tables, *_lost(comparison)])
 
 
 def pipelines_document(comparison: PipelineComparison) -> dict[str, Any]:
@@ -51,6 +52,9 @@ def pipelines_document(comparison: PipelineComparison) -> dict[str, Any]:
       pixel values).
     - `refused`: photos that the declared pipeline does not turn into a sample, with `file` and `reason`.
     - `environments`: place → versions that pixels depend on.
+    - `app`: with `--app`, a list of what reproduces the outputs of an app, the nearest first, with the fields of `app`
+      of a diagnosis; `family` is `pipeline`, or empty for the declared preprocessing; all that are `named` come nearest
+      beyond chance, and the photos do not tell them apart.
     """
     document: dict[str, Any] = plain(comparison)
     return document
