@@ -7,6 +7,7 @@ import typer
 from quantlab.cli.accept import accept
 from quantlab.cli.analyze import analyze
 from quantlab.cli.batch import batch
+from quantlab.cli.bisect import bisect
 from quantlab.cli.check import check
 from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
@@ -74,6 +75,7 @@ for command in (
     sensitivity,
     diagnose,
     reduce,
+    bisect,
     compare,
     batch,
     recommend,

@@ -1,6 +1,7 @@
 """The loop that makes the table: open, draw, convert, run, compare, keep."""
 
 from quantlab.study.analysis import analyze, load_study
+from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.hazards import lint_study
@@ -19,6 +20,7 @@ __all__ = [
     "CHECKED",
     "UNGUIDED",
     "AnalyzeOptions",
+    "BisectOptions",
     "DiagnoseOptions",
     "ImportOptions",
     "PipelineOptions",
@@ -26,6 +28,7 @@ __all__ = [
     "TuneOptions",
     "Tuned",
     "analyze",
+    "bisect_study",
     "compare_pipelines",
     "convert",
     "copy_artifacts",

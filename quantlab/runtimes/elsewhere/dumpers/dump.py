@@ -4,6 +4,7 @@ Needs Python 3.10, NumPy, and LiteRT (ai-edge-litert) or ONNX Runtime; nothing o
 
     python dump.py model.tflite inputs outputs.npz
     python dump.py model.onnx inputs outputs.npz
+    python dump.py saved_model inputs outputs.npz      (a SavedModel, with tensorflow)
 
 or with a program of your own:
 
@@ -129,13 +130,29 @@ def run_onnx(path: str | Path, inputs: Inputs) -> Outputs:
     return outputs
 
 
-RUNNERS = {".tflite": run_litert, ".onnx": run_onnx}
+def run_saved_model(path: str | Path, inputs: Inputs) -> Outputs:
+    """Run the signature `serving_default` of a SavedModel's folder, in the batches of the study."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    model = tf.saved_model.load(str(path))
+    call = model.signatures["serving_default"]
+    outputs = Outputs(inputs, {"tensorflow": tf.__version__})
+    ports = inputs.manifest["outputs"]
+    for batch in inputs.batches(inputs.manifest["batch_size"]):
+        feed = {one["tensor"]: tf.constant(batch.tensors[one["name"]]) for one in inputs.manifest["inputs"]}
+        values = call(**feed)
+        outputs.add(batch, {port["name"]: values[port["tensor"]].numpy() for port in ports})
+    return outputs
+
+
+RUNNERS = {".tflite": run_litert, ".onnx": run_onnx, "": run_saved_model}
 
 
 def main(arguments: list[str]) -> int:
     """Run the program; return its exit status."""
     if len(arguments) != 3 or Path(arguments[0]).suffix not in RUNNERS:
-        print("usage: python dump.py MODEL.tflite|MODEL.onnx INPUTS OUTPUTS.npz", file=sys.stderr)
+        print("usage: python dump.py MODEL.tflite|MODEL.onnx|FOLDER INPUTS OUTPUTS.npz", file=sys.stderr)
         return 2
     model, folder, file = arguments
     RUNNERS[Path(model).suffix](model, Inputs(folder)).write(file)
