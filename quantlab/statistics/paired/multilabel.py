@@ -9,6 +9,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.confusion import of_rarest
+from quantlab.statistics.paired.distinct import DistinctRows
 from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.weighted import Weighted
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
@@ -27,14 +28,12 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     answers, is always counted: the bootstrap alone passes a loss at the margin in 7 to 9 % of cases with 300 samples
     (benchmarks/promises_metrics.py).
     """
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     truth = _truth(reference)
     columns = [truth.sum(axis=1)]
     for side in (reference, candidate):
         answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         columns += [(answers & truth).sum(axis=1), answers.sum(axis=1)]
-    rows, row_of, multiplicity = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(np.stack(columns, axis=1))
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, *sides = means.T
@@ -47,11 +46,11 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         return float(min(1.0, max(*changes, share * most / true)))
 
     return Totals(
-        rows=csr_matrix(rows.astype(np.float64)),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=unseen,
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
     )
 
 
@@ -61,15 +60,12 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
     This equals scikit-learn's `f1_score(..., average="macro")` restricted to classes with a positive label. Unseen
     samples may change the answers of all classes at once.
     """
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     truth = _truth(reference)
     parts = [truth]
     for side in (reference, candidate):
         answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         parts += [answers & truth, answers]
-    joined = np.concatenate(parts, axis=1)
-    rows, row_of, multiplicity = np.unique(joined, axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(np.concatenate(parts, axis=1))
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, hits_r, answers_r, hits_c, answers_c = np.split(means, 5, axis=1)
@@ -91,11 +87,11 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
         return float(min(1.0, max(*changes, rarest(share))))
 
     return Totals(
-        rows=csr_matrix(rows.astype(np.float64)),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=unseen,
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
     )
 
 
