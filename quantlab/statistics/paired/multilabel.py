@@ -100,7 +100,8 @@ def mean_average_precision(reference: ReferenceSamples, candidate: CandidateSamp
 
     The average precision is Σ (Rₖ − Rₖ₋₁)·Pₖ over the distinct scores in falling order, as in scikit-learn's
     `average_precision_score`: samples of equal score come together, and nothing is interpolated. NaN ranks
-    worst: a positive sample last, and any other one first.
+    worst: positive samples last, one after the other, and any other one first. In a class with NaN, positive samples
+    also come one by one behind others of equal score: together they could have a higher precision than with a number.
     """
     truth = _truth(reference)
     places = np.flatnonzero(truth.any(axis=0))
@@ -127,12 +128,14 @@ class _Ranked:
 
     @classmethod
     def of(cls, outputs: NDArray[Any], truth: _Bools, place: int) -> "_Ranked":
-        scores = np.array(outputs[:, place], np.float64)
-        scores = np.where(np.isnan(scores), np.where(truth[:, place], -np.inf, np.inf), scores)
-        order = np.argsort(-scores, kind="stable")
+        scores, positive = np.array(outputs[:, place], np.float64), truth[:, place]
+        unknown = np.isnan(scores)
+        scores = np.where(unknown, np.where(positive, -np.inf, np.inf), scores)
+        order = np.lexsort((positive, -scores))
         ranked = scores[order]
-        ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)
-        return cls(order, ends, truth[order, place])
+        last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
+        ends = np.flatnonzero(last_of_equals | unknown.any())
+        return cls(order, ends, positive[order])
 
     def average_precision(self, counts: NDArray[np.int64]) -> _Floats:
         """With each sample as often as it was drawn: (resamples,); NaN without a positive one.
