@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
+from quantlab.names import shape_words
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.confusion import of_rarest
@@ -169,10 +170,9 @@ def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
     """
     classes = shape[1] if len(shape) == 2 else None
     if len(shape) != 2:
-        sizes = ", ".join("?" if size is None else str(size) for size in shape[1:])
         raise UsageError(
             f"a metric of several labels per sample needs outputs (n, classes), and those of the scored output are "
-            f"({sizes}) per sample; choose another metric or --score-output"
+            f"{shape_words(shape[1:])} per sample; choose another metric or --score-output"
         )
     if (
         labels.dtype.hasobject
