@@ -6,7 +6,7 @@ import pytest
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.attempts.registry import ATTEMPTS
 from quantlab.study.inspection.feeding import seeded
-from quantlab.study.inspection.outcomes import Compared, compared
+from quantlab.study.inspection.outcomes import ComparedAnswer, compare_answers
 from quantlab.types import TensorSpec
 
 
@@ -141,34 +141,45 @@ def test_the_right_call_of_each_attempt_is_one_that_the_artifact_takes(family, r
 @pytest.mark.parametrize(
     ("answer", "right", "expected"),
     [
-        pytest.param([[[0.1, 0.9]]], [[[0.1, 0.9]]], Compared("same answer", "", 0.0, 1, 1), id="equal"),
+        pytest.param([[[0.1, 0.9]]], [[[0.1, 0.9]]], ComparedAnswer("same answer", "", 0.0, 1, 1), id="equal"),
         pytest.param(
-            [[[0.9, 0.1]]], [[[0.1, 0.9]]], Compared("another answer", "", 0.8, 0, 1), id="another class is largest"
+            [[[0.9, 0.1]]],
+            [[[0.1, 0.9]]],
+            ComparedAnswer("another answer", "", 0.8, 0, 1),
+            id="another class is largest",
         ),
         pytest.param(
-            [[[0.1, 0.9000001]]], [[[0.1, 0.9]]], Compared("same answer", "", 1e-7, 1, 1), id="the last bits differ"
+            [[[0.1, 0.9000001]]],
+            [[[0.1, 0.9]]],
+            ComparedAnswer("same answer", "", 1e-7, 1, 1),
+            id="the last bits differ",
         ),
         pytest.param(
             [[0.1, 0.9]],
             [[[0.1, 0.9]]],
-            Compared("same answer", "shape (2,) for (1, 2)", 0.0, 1, 1),
+            ComparedAnswer("same answer", "shape (2,) for (1, 2)", 0.0, 1, 1),
             id="only the batch dimension is missing",
         ),
         pytest.param(
             [[[1.0, 2.0]] * 3],
             [[[1.0, 2.0]]],
-            Compared("another answer", "shape (3, 2) for (1, 2)"),
+            ComparedAnswer("another answer", "shape (3, 2) for (1, 2)"),
             id="three answers for one sample",
         ),
-        pytest.param([[[1.0]], [[1.0]]], [[[1.0]]], Compared("another answer", "2 outputs for 1"), id="an output more"),
         pytest.param(
-            [[[np.nan, 1.0]]], [[[0.0, 1.0]]], Compared("another answer", "", np.inf, 0, 1), id="NaN where a number is"
+            [[[1.0]], [[1.0]]], [[[1.0]]], ComparedAnswer("another answer", "2 outputs for 1"), id="an output more"
+        ),
+        pytest.param(
+            [[[np.nan, 1.0]]],
+            [[[0.0, 1.0]]],
+            ComparedAnswer("another answer", "", np.inf, 0, 1),
+            id="NaN where a number is",
         ),
     ],
 )
 def test_what_became_of_a_call(answer, right, expected):
-    found = compared([np.array(one) for one in answer], [np.array(one) for one in right])
-    assert found == Compared(
+    found = compare_answers([np.array(one) for one in answer], [np.array(one) for one in right])
+    assert found == ComparedAnswer(
         expected.outcome,
         expected.detail,
         expected.largest_difference

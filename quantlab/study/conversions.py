@@ -175,21 +175,7 @@ def _convert_missing(
 ) -> Iterator[ConversionResult]:
     format_name = next(iter(missing.values())).setting.format
     folders = {scheme: _folder(context, one.setting, samples, calibration) for scheme, one in missing.items()}
-    needs_samples = calibration is not None and any(one.calibrated for one in missing.values())
-    request = ConversionRequest(
-        source=model.source,
-        format=model.format,
-        signature=model.signature,
-        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
-        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
-        calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
-        if calibration is not None and needs_samples
-        else {},
-        work=context.store.work / f"convert-{format_name}",
-        model=context.file.path,
-        float_layers={scheme: one.float_layers for scheme, one in missing.items() if KEEPS_FLOAT in scheme},
-        tuned=next((one.tuned for one in missing.values() if one.tuned is not None), None),
-    )
+    request = _request(context, model, missing, folders, samples, calibration)
     waiting = [f"convert {one.setting.name}" for one in missing.values()]
     context.progress.begin(waiting.pop(0))
     for converted in convert_settings(
@@ -208,6 +194,29 @@ def _convert_missing(
         if waiting:
             context.progress.begin(waiting.pop(0))
         yield conversion
+
+
+def _request(
+    context: Context,
+    model: OpenedModel,
+    missing: Mapping[str, _Asked],
+    folders: Mapping[str, Path],
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> ConversionRequest:
+    ranged = calibration if any(one.calibrated for one in missing.values()) else None
+    return ConversionRequest(
+        source=model.source,
+        format=model.format,
+        signature=model.signature,
+        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
+        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
+        calibration={spec.name: ranged.input_file(spec.name) for spec in ranged.inputs} if ranged else {},
+        work=context.store.work / f"convert-{next(iter(missing.values())).setting.format}",
+        model=context.file.path,
+        float_layers={scheme: one.float_layers for scheme, one in missing.items() if KEEPS_FLOAT in scheme},
+        tuned=next((one.tuned for one in missing.values() if one.tuned is not None), None),
+    )
 
 
 def _explained(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from quantlab.formats.affine import decode_affine, encode
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.types import Codes
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import TappedExecution, tapped_positions
+from quantlab.worker.tapping import TappedExecution, load_tapped, tapped_positions
 
 __all__ = ["load", "tap"]
 
@@ -92,13 +91,7 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
         TensorFile(name, "", 0, (), "float32", name, position)
         for name, position in zip(taps, tapped_positions(job), strict=True)
     )
-    execution = load(replace(job, outputs=(*job.outputs, *extra)))
-
-    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-        values = execution.call(batches)
-        return values[: len(job.outputs)], values[len(job.outputs) :]
-
-    return TappedExecution(call)
+    return load_tapped(job, extra, load)
 
 
 def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile], name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.npy import writable
 from quantlab.preprocessing import arranged
 from quantlab.runtimes import create_output
 from quantlab.samples import check_labels
@@ -134,7 +135,7 @@ class Answering:
         samples = SampleSet(folder, (spec,), len(values), labelled=False, sha256="", source="", available=0, drawn="")
         path = samples.input_file(spec.name)
         create_output(path, n=len(values), shape=values.shape[1:], dtype=spec.dtype)
-        target = np.lib.format.open_memmap(path, mode="r+")  # type: ignore[no-untyped-call]  # NumPy has no type for it
+        target = writable(path)
         target[:] = values
         target.flush()
         return samples
