@@ -93,10 +93,7 @@ def _script(evidence: Evidence, subgraph: str, reduction: Reduction) -> str:
 
 
 def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path) -> str:
-    inputs = "\n".join(
-        f"- `input-{place}.npy`: `{name}` {list(values.shape)} {values.dtype.name}"
-        for place, (name, values) in enumerate(evidence.fed.items())
-    )
+    """The text for an issue, in Markdown."""
     versions = "\n".join(f"- {name}: {value}" for name, value in sorted(evidence.environment.items()))
     ops = "\n".join(f"{place}. {op}" for place, op in enumerate(evidence.ops, start=1))
     sha256 = hashlib.sha256(subgraph.read_bytes()).hexdigest()
@@ -106,17 +103,13 @@ def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path) -> str:
 A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than
 {reduction.baseline}.
 
-- Largest difference: {_of_largest(reduction)}
-- Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}
-- The whole file differs by {_of_output(reduction)} for this sample.
+{_figures(reduction, evidence)}
 
 ## Reproduce
 
 `python {SCRIPT}` runs `{subgraph.name}` on the inputs, and compares the result with both files.
 
-{inputs}
-- `output.npy`: what the sub-graph gave in `{reduction.runtime}`
-- `expected.npy`: `{reduction.output}` in {reduction.baseline}
+{_files(reduction, evidence)}
 
 ## Ops
 
@@ -134,6 +127,28 @@ A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{r
 Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} sub-graphs to find this one. The
 inputs are the baseline's values.
 """
+
+
+def _figures(reduction: Reduction, evidence: Evidence) -> str:
+    return "\n".join(
+        [
+            f"- Largest difference: {_of_largest(reduction)}",
+            f"- Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}",
+            f"- The whole file differs by {_of_output(reduction)} for this sample.",
+        ]
+    )
+
+
+def _files(reduction: Reduction, evidence: Evidence) -> str:
+    inputs = [
+        f"- `input-{place}.npy`: `{name}` {list(values.shape)} {values.dtype.name}"
+        for place, (name, values) in enumerate(evidence.fed.items())
+    ]
+    outputs = [
+        f"- `output.npy`: what the sub-graph gave in `{reduction.runtime}`",
+        f"- `expected.npy`: `{reduction.output}` in {reduction.baseline}",
+    ]
+    return "\n".join([*inputs, *outputs])
 
 
 def _of_largest(reduction: Reduction) -> str:
