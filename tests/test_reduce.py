@@ -215,5 +215,5 @@ def test_a_part_with_all_ops_answers_as_the_file(name, study):
         np.testing.assert_array_equal(read[graph.outputs[0]], whole[0])
         rest = subgraph_of(graph, frozenset({middle}), first=len(graph.ops), output=graph.outputs[0])
         assert rest.inputs == (middle,)
-        (again,) = run_file(format_, cut.write([middle], graph.outputs[:1]), [read[middle]], where=where)
+        (again,) = run_file(format_, cut.write({middle: read[middle]}, graph.outputs[:1]), [read[middle]], where=where)
         np.testing.assert_allclose(again, whole[0], rtol=0, atol=1e-6)

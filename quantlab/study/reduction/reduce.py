@@ -184,7 +184,7 @@ def _reduction(pair: _Pair, wanted: _Wanted, search: _Searched, evidence: Eviden
         all_ops=len(search.graph.ops),
         inputs={name: tuple(search.baseline[name].shape) for name in subgraph.inputs},
         output=subgraph.output,
-        bytes=evidence.subgraph.stat().st_size,
+        bytes=sum(file.stat().st_size for file in pair.format.files(evidence.subgraph)),
         tried=search.found.tried,
     )
 
@@ -263,13 +263,14 @@ def _share(cut: Cutting, baseline: Mapping[str, Array], subgraph: SubGraph) -> f
 def _evidence(pair: _Pair, search: _Searched, cuts: _Cuts) -> Evidence:
     """The sub-graph, what it was fed, and what it and the baseline answer."""
     found = search.found.subgraph
-    file = cuts.variant.write(found.inputs, [found.output])
     fed = {name: search.baseline[name] for name in found.inputs}
+    file = cuts.variant.write(fed, [found.output])
     (answer,) = run_file(pair.format, file, list(fed.values()), where=cuts.variant.where)
     ops = [search.graph.ops[place] for place in found.ops]
     return Evidence(
         subgraph=file,
         format=pair.format,
+        backend=cuts.variant.where[0].backend,
         fed=fed,
         found=answer,
         expected=search.baseline[found.output],

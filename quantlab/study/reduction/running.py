@@ -90,25 +90,24 @@ class Cutting:
             inputs: Every input of the artifact by its name.
             names: Tensors to read.
         """
-        subgraph = self.write(tuple(inputs), names)
+        subgraph = self.write(inputs, names)
         outputs = run_file(self.format, subgraph, list(inputs.values()), where=self.where)
         return dict(zip(names, outputs, strict=True))
 
-    def write(self, inputs: Sequence[str], outputs: Sequence[str]) -> Path:
-        """Write the sub-graph that computes some tensors from others."""
+    def write(self, inputs: Values, outputs: Sequence[str]) -> Path:
+        """Write the sub-graph that computes some tensors from others, for values of these shapes."""
         if self.format.write_cut is None:
             raise ValueError(f"the format '{self.format.name}' cannot be cut")
         self._made += 1
-        target = self.folder / f"{self._made}{self.path.suffix}"
+        target = self.folder / f"{self._made}{'' if self.format.entry else self.path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.format.write_cut(self.path, target, inputs, outputs)
+        self.format.write_cut(self.path, target, {name: one.shape for name, one in inputs.items()}, outputs)
         return target
 
     def apart(self, baseline: Values, inputs: Sequence[str], output: str) -> Difference:
         """Run a sub-graph on the baseline's values, and compare its output with the baseline's."""
-        (found,) = run_file(
-            self.format, self.write(inputs, [output]), [baseline[name] for name in inputs], where=self.where
-        )
+        fed = {name: baseline[name] for name in inputs}
+        (found,) = run_file(self.format, self.write(fed, [output]), list(fed.values()), where=self.where)
         return apart(baseline[output], found)
 
 
