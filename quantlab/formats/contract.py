@@ -64,6 +64,8 @@ class PythonExecutor:
     raw: Mapping[str, str] = field(default_factory=dict)
     """How programs call an artifact, as they write it → function from a job to its `RawCalls`; empty if no program
     calls it in Python."""
+    parts: str | None = None
+    """The same for a part of an artifact (`Format.write_cut`), if `raw` is empty; only quantlab calls that."""
     stands_in: bool = False
     """Whether it runs the artifact with another library than the one that it is made for, which may read it otherwise.
 

@@ -244,7 +244,10 @@ def _compared(pair: _Pair, graph: CutGraph, cuts: _Cuts, sample: int) -> tuple[d
 
 
 def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dict[str, Array]:
-    """Values of each input of a file for one sample; of codes, the values that the codes stand for."""
+    """Values of each input of a file for one sample; of codes, the values that the codes stand for.
+
+    Integers have the file's own data type, which may be narrower than the model's.
+    """
     ports = {port.position: port for port in variant.inputs}
     values = {}
     for place, name in enumerate(graph.inputs):
@@ -252,6 +255,8 @@ def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dic
         array = np.array(mapped(study.samples.input_file(port.name))[sample : sample + 1])
         if port.codes is not None and array.dtype.kind == "f":
             array = decoded(encoded(array, port.codes, port.dtype), port.codes)
+        elif array.dtype.kind in "iub":
+            array = array.astype(port.dtype)
         values[name] = array
     return values
 

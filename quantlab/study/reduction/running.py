@@ -1,7 +1,7 @@
 """Runs sub-graphs of an artifact on given arrays, and compares them with the baseline's values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ def run_file(
 
 
 def _subject(format_: Format, path: Path, runtime: Runtime, registries: Registries) -> Subject:
+    if not format_.python.raw and format_.python.parts is not None:
+        format_ = replace(format_, python=replace(format_.python, raw={"part": format_.python.parts}))
     artifact = Artifact.of(path.name, format_, path)
     found = next(artifact_subjects(artifact, registries, (runtime,), unsafe=False), None)
     if found is None:
