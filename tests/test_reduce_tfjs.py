@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import PATIENCE, quantlab_in_process
+from contracts import refuse_absent
 from tfjs_graphs import node, write
 
 from quantlab.errors import ArtifactError
@@ -16,7 +17,7 @@ from quantlab.formats.tfjs.cut import cut_graph, write_cut
 from quantlab.processes import ChildPool
 from quantlab.registries import REAL
 from quantlab.runtimes.node import find_node
-from quantlab.study.reduction.running import run_file
+from quantlab.study.reduction.running import Cutting, run_file
 from quantlab.types.reduction import CutGraph, CutOp
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules"
@@ -289,3 +290,30 @@ def test_the_folder_shows_the_difference(study):
     issue = (out / "issue.md").read_text(encoding="utf-8")
     assert "- `subgraph/model.json`: " in issue
     assert "`node compare.cjs`" in issue
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize("name", ["python", "node-cpu", "node-wasm", "chromium-wasm", "chromium-webgl"])
+def test_a_sub_graph_runs_in(name, tmp_path):
+    """Also where a cast leaves the bytes of booleans, as in TensorFlow.js on the cpu."""
+    runtime = REAL.runtimes[name]
+    refuse_absent(runtime, "tfjs")
+    nodes = [
+        node("halves", "Split", "axis", "rows", num_split={"i": "2"}, **FLOAT),
+        node("is_less", "Less", "halves", "halves:1", T={"type": "DT_FLOAT"}),
+        node("counted", "Cast", "is_less", SrcT={"type": "DT_BOOL"}, DstT={"type": "DT_FLOAT"}),
+        node("sum", "AddV2", "counted", "halves:1", **FLOAT),
+    ]
+    artifact = write(tmp_path / "whole", nodes, {"axis": WEIGHTS["axis"]}, ("rows",))
+    rows = np.array([[1, 5, 2, 4], [3, 3, 3, 3]], np.float32)
+    with ChildPool(tmp_path, 300.0) as pool:
+        cut = Cutting(FORMATS["tfjs"], artifact, (runtime, REAL, pool), tmp_path / "cuts")
+        values = cut.values({"rows": rows}, ["halves:1", "counted", "sum"])
+        fed = {"halves": rows[:, :2], "halves:1": values["halves:1"]}
+        (again,) = run_file(cut.format, cut.write(fed, ["sum"]), list(fed.values()), where=cut.where)
+    assert {tensor: one.tolist() for tensor, one in values.items()} == {
+        "halves:1": [[2, 4], [3, 3]],
+        "counted": [[1, 0], [0, 0]],
+        "sum": [[3, 4], [3, 3]],
+    }
+    assert again.tolist() == values["sum"].tolist()
