@@ -294,7 +294,7 @@ def test_the_folder_shows_the_difference(study):
 
 @pytest.mark.starts_children
 @pytest.mark.parametrize("name", ["python", "node-cpu", "node-wasm", "chromium-wasm", "chromium-webgl"])
-def test_a_sub_graph_runs_in(name, tmp_path):
+def test_a_sub_graph_runs_in(name, workbench, tmp_path):
     """Also where a cast leaves the bytes of booleans, as in TensorFlow.js on the cpu."""
     runtime = REAL.runtimes[name]
     refuse_absent(runtime, "tfjs")
@@ -306,11 +306,10 @@ def test_a_sub_graph_runs_in(name, tmp_path):
     ]
     artifact = write(tmp_path / "whole", nodes, {"axis": WEIGHTS["axis"]}, ("rows",))
     rows = np.array([[1, 5, 2, 4], [3, 3, 3, 3]], np.float32)
-    with ChildPool(tmp_path, 300.0) as pool:
-        cut = Cutting(FORMATS["tfjs"], artifact, (runtime, REAL, pool), tmp_path / "cuts")
-        values = cut.values({"rows": rows}, ["halves:1", "counted", "sum"])
-        fed = {"halves": rows[:, :2], "halves:1": values["halves:1"]}
-        (again,) = run_file(cut.format, cut.write(fed, ["sum"]), list(fed.values()), where=cut.where)
+    cut = Cutting(FORMATS["tfjs"], artifact, (runtime, REAL, workbench.pool), tmp_path / "cuts")
+    values = cut.values({"rows": rows}, ["halves:1", "counted", "sum"])
+    fed = {"halves": rows[:, :2], "halves:1": values["halves:1"]}
+    (again,) = run_file(cut.format, cut.write(fed, ["sum"]), list(fed.values()), where=cut.where)
     assert {tensor: one.tolist() for tensor, one in values.items()} == {
         "halves:1": [[2, 4], [3, 3]],
         "counted": [[1, 0], [0, 0]],

@@ -47,7 +47,7 @@ def reduce(
 
     The command writes a folder with the sub-graph, its inputs, its output and the expected one, a program that compares
     them without quantlab, and a text for an upstream issue with versions and hashes. TFLite and ONNX files and tfjs
-    graph-models can be cut.
+    models can be cut.
     """
     from quantlab.cli.progress import shown
     from quantlab.study.reduction import ReduceOptions, reduce_study
