@@ -13,6 +13,7 @@ from tfjs_graphs import node, write
 
 from quantlab.errors import ArtifactError
 from quantlab.formats import FORMATS
+from quantlab.formats.programs import Comparison
 from quantlab.formats.tfjs.cut import cut_graph, write_cut
 from quantlab.processes import ChildPool
 from quantlab.registries import REAL
@@ -261,6 +262,7 @@ def test_a_difference_between_runtimes(study):
     told = json.loads(done.stdout)
     assert told["baseline"] == "the same file in Python"
     assert 0 < told["difference"] < 1e-5
+    assert "tfjs-backend-wasm@4.22.0 " in (folder / "wasm.cut" / "issue.md").read_text(encoding="utf-8")
     assert compared(folder / "wasm.cut") == {
         "expected.npy": pytest.approx(told["difference"], rel=1e-5),
         "output.npy": 0.0,
@@ -316,3 +318,29 @@ def test_a_sub_graph_runs_in(name, workbench, tmp_path):
         "sum": [[3, 4], [3, 3]],
     }
     assert again.tolist() == values["sum"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("backend", "file", "parts"),
+    [
+        pytest.param("", "compare.cjs", ["require('@tensorflow/tfjs-backend-cpu');", "setBackend('cpu')"], id="Python"),
+        pytest.param(
+            "native", "compare.cjs", ["require('@tensorflow/tfjs-node');", "setBackend('tensorflow')"], id="C"
+        ),
+        pytest.param(
+            "webgl16", "compare.html", ["WEBGL_FORCE_F16_TEXTURES', true", "setBackend('webgl')"], id="half floats"
+        ),
+        pytest.param(
+            "webgpu", "compare.html", ["tf-backend-webgpu.min.js", "setBackend('webgpu')"], id="another package"
+        ),
+    ],
+)
+def test_the_program_runs_on_the_backend(backend, file, parts):
+    comparison = Comparison("subgraph", ("input-0.npy", "input-1.npy"), backend, "a runtime", {"tfjs": "4.22.0"})
+    program = FORMATS["tfjs"].reproduce(comparison)
+    assert list(program.files) == [file]
+    assert [part for part in parts if part not in program.files[file]] == []
+    assert "compare(tf, model, " in program.files[file]
+    assert "['input-0.npy', 'input-1.npy']" in program.files[file]
+    assert program.how.startswith("`npm install @tensorflow/tfjs")
+    assert "@4.22.0" in program.how

@@ -21,6 +21,8 @@ class Comparison:
     """Backend of the runtime that gave the output; empty for Python."""
     runtime: str
     """Name of the runtime."""
+    environment: Mapping[str, str]
+    """Versions and flags of its run."""
 
 
 @dataclass(frozen=True, slots=True)

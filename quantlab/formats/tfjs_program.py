@@ -1,6 +1,7 @@
 """Programs for sub-graphs of both tfjs formats: JavaScript that needs TensorFlow.js and nothing else."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantlab.formats.programs import EXPECTED, OUTPUT, Comparison, Program
@@ -77,7 +78,7 @@ def _node_program(comparison: Comparison, loading: Loading, backend: _Backend) -
         ]
     )
     packages = sorted({"@tensorflow/tfjs-core", loading.package, backend.package})
-    return Program({"compare.cjs": text}, f"`npm install {' '.join(packages)}` and `node compare.cjs`:\nthis")
+    return Program({"compare.cjs": text}, f"`{_installing(packages, comparison)}` and `node compare.cjs`:\nthis")
 
 
 def _page(comparison: Comparison, loading: Loading) -> Program:
@@ -111,12 +112,18 @@ def _page(comparison: Comparison, loading: Loading) -> Program:
             "",
         ]
     )
-    packages = " ".join(f"@tensorflow/{package}" for package, _ in scripts)
+    packages = [f"@tensorflow/{package}" for package, _ in scripts]
     return Program(
         {"compare.html": text},
-        f"`npm install {packages}` and a server of this folder, such as\n`python -m http.server`: the page "
-        f"`compare.html`",
+        f"`{_installing(packages, comparison)}` and a server of this folder, such as\n`python -m http.server`: the "
+        f"page `compare.html`",
     )
+
+
+def _installing(packages: Sequence[str], comparison: Comparison) -> str:
+    """The command that installs packages, in the version that ran; Python has run none."""
+    version = comparison.environment.get("tfjs")
+    return " ".join(["npm install", *(f"{package}@{version}" if version else package for package in packages)])
 
 
 def _listed(comparison: Comparison) -> str:

@@ -79,7 +79,8 @@ def _program(evidence: Evidence, subgraph: str, reduction: Reduction) -> Program
     """A program that runs the sub-graph, and compares it with both files."""
     if evidence.format.reproduce is None:
         raise ValueError(f"the format '{evidence.format.name}' is cut and has no program that runs a sub-graph")
-    return evidence.format.reproduce(Comparison(subgraph, _inputs(evidence), evidence.backend, reduction.runtime))
+    ran_in = (evidence.backend, reduction.runtime, evidence.environment)
+    return evidence.format.reproduce(Comparison(subgraph, _inputs(evidence), *ran_in))
 
 
 def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path, how: str) -> str:
