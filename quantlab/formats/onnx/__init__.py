@@ -1,6 +1,6 @@
 """ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, later_text, snippet
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, program, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -67,7 +67,7 @@ FORMAT = Format(
     write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
     cut_graph=later("quantlab.formats.onnx.cut:cut_graph"),
     write_cut=later("quantlab.formats.onnx.cut:write_cut"),
-    reproduce=later_text("quantlab.formats.onnx.snippets:reproduce"),
+    reproduce=program("quantlab.formats.onnx.snippets:reproduce"),
     snippets={
         "Python": snippet("quantlab.formats.onnx.snippets:python"),
         "JavaScript": snippet("quantlab.formats.onnx.snippets:javascript"),
