@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from study_fixtures import a_study
 
-from quantlab.statistics import InputSums, LayerError, OutsideSums
+from quantlab.statistics import InputSums, LayerError, OutsideSums, halves_of
 from quantlab.study.calibration_check import (
     check_calibration,
     stretching_samples,
@@ -147,6 +147,33 @@ def test_a_file_of_another_range_is_named_without_calibration_samples(tmp_path):
     floats = dataclasses.replace(variant, inputs=(dataclasses.replace(port, codes=None),))
     assert with_recorded(None, [floats], scored) is None
     assert told_of_recorded(None) == {}
+
+
+def test_a_file_that_leaves_few_steps_to_the_data_is_named(tmp_path):
+    """The same range in 16 bits leaves steps enough."""
+    scored = sample_set(tmp_path / "d", UNIT)
+    variant = dataclasses.replace(a_study(tmp_path).trials[0].variant, name="mine")
+    said = (
+        "the input 'image' of mine takes codes for 0…40, and the scored samples are 0…1: every step is 40 times as "
+        "large as it need be (5.3 bits are lost); feed samples that are preprocessed as those that the file was "
+        "calibrated on"
+    )
+    for bits, told in ((8, {"mine": [said]}), (16, {})):
+        highest = 2**bits - 1
+        port = Port("image", "x", 0, (None, 4, 4, 3), f"uint{bits}", Codes(40 / highest, 0, 0, highest))
+        recorded = with_recorded(None, [dataclasses.replace(variant, inputs=(port,))], scored)
+        assert recorded.ranges[-1].bits_lost == pytest.approx(np.log2(40))
+        assert told_of_recorded(recorded) == told
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_how_far_the_range_of_an_input_moves_between_two_random_halves(seed, tmp_path):
+    """The planted halves are those of one seed, so the range does not move between those of another."""
+    values = PIXELS.copy()
+    values[:, 0, 0, 0] = np.where(halves_of(len(values), seed=5), 765, 0)
+    calibration, scored = sample_set(tmp_path / "c", values), sample_set(tmp_path / "d", PIXELS)
+    moved = check_calibration(calibration, scored, seed=seed).ranges[0].moved
+    assert moved == (pytest.approx(2 / 3, abs=0.01) if seed == 5 else 0)
 
 
 BATCHES = arrays(np.float32, (9, 2, 3), elements=st.floats(-1e6, 1e6, width=32))

@@ -20,6 +20,8 @@ from quantlab.study.calibration_check import with_input_codes
 from quantlab.study.calibration_inside import told_inside, told_inside_alone, told_of_files, with_inner, with_layers
 from quantlab.study.inside.rows import carry_over
 from quantlab.types import CalibrationCheck, Codes, InnerRange, Inside, LayerRow, Port, SampleSet, TapSpec, TensorRange
+from quantlab_reports.model import Selection
+from quantlab_reports.views.calibration import calibration_table
 
 CALIBRATION = SampleSet(Path("none"), (), 50, False, "0" * 64, "x.npz", 50, "all")
 CONV = InnerRange("model/conv/Relu", "conv", 0.0, 6.0, 50, moved=0.1)
@@ -157,6 +159,38 @@ def test_what_is_told_of_recorded_ranges(rows, sentences):
     assert told_of_files(check, ["mine"], {"mine": True}) == []  # its input is told of
 
 
+MOVES = (
+    "! the range of 'moving/Relu' differs by 60 % between two random halves of the calibration samples: a few samples "
+    "decide it, so calibrate on more"
+)
+
+
+def test_text_has_the_tensors_whose_ranges_stand_out():
+    moving = dataclasses.replace(CONV, tensor="model/moving/Relu", layer="moving", moved=0.6)
+    few = [stretched(dataclasses.replace(CONV, tensor=f"t{number}", layer=""), 60.0, 7) for number in range(7)]
+    rows = [layer("mine", (0.0, 6.0), (0.0, 6.0)), layer("mine", (0, 40), (0, 4), tensor="wide")]
+    check = compared(checked(CONV, moving, *few), *rows)
+    table = calibration_table(check, Selection())
+    assert [(row[0], row[1]) for row in table.cells] == [
+        ("moving/Relu", "calibration"),
+        *((f"t{number}", "calibration") for number in range(7)),
+        ("wide/Relu", "scored"),
+        ("wide/Relu", "mine"),
+    ]
+    assert {record["tensor"] for record in table.records} == {row.tensor for row in check.ranges}
+    assert table.below[1:] == (
+        *(
+            f"! stretches the range of 't{number}' from 0…6 to 0…60: sample 7 (counted from 0) of 'x.npz'"
+            for number in range(5)
+        ),
+        "! and so in 2 other tensors inside the model",
+        MOVES,
+        "Not shown: 1 tensor of 10 inside the model, of which no range stands out; --format json has all",
+    )
+    fewer = calibration_table(dataclasses.replace(check, samples=19), Selection())
+    assert fewer.below == tuple(line for line in table.below if line != MOVES)
+
+
 @pytest.mark.parametrize(
     ("theirs", "matched"),
     [
@@ -256,6 +290,15 @@ def test_a_planted_sample_is_named_and_the_ranges_are_those_of_the_samples(plant
     shown = quantlab_in_process("show", "calibration", "study", cwd=planted).stdout
     assert "! stretches the range of 'relu' from 0…" in shown
     assert "Not shown: " in shown
+
+
+@pytest.mark.starts_children
+def test_convert_names_the_planted_sample_too(planted):
+    given = ("--calibration", "calibration.npz", "--settings", "onnx-int8", "--out", "artifacts")
+    done = quantlab_in_process("convert", "model.onnx", *given, cwd=planted)
+    assert done.status == 0
+    said = "warning: 1 calibration sample stretches the ranges of 1 of 7 tensors inside the model: sample 17 (counted"
+    assert [line[: len(said)] for line in done.stderr.splitlines() if "stretches" in line] == [said]
 
 
 @pytest.mark.starts_children
