@@ -10,7 +10,7 @@ from quantlab.errors import ArtifactError
 from quantlab.foreign import reading
 from quantlab.formats.programs import Comparison, Program
 from quantlab.formats.snippets import Wanted
-from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
+from quantlab.types import Codes, OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.reduction import CutGraph
 
@@ -140,6 +140,9 @@ class Format:
     """Function from the artifact to additional options for executors."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
     """Every tensor inside, in execution order; None if only the Python child process can list them."""
+    recorded_inputs: Callable[[Path], Mapping[str, Codes]] = lambda _: {}
+    """Function from the artifact to the codes that its first op makes of an input of floats: name of the input in the
+    artifact → the codes; without inputs that no op quantizes."""
     drawn: Callable[[Path], Path] | None = None
     """Function from the artifact to the file that Google's Model Explorer opens, in which nodes or their outputs have
     the names of taps; None if it opens none."""

@@ -20,7 +20,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
-from quantlab.study.calibration_check import check_calibration, told_of_calibration, told_of_recorded, with_recorded
+from quantlab.study.calibration_telling import ToldCalibration
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
@@ -55,7 +55,6 @@ from quantlab.types import (
     PYTHON,
     REFERENCE,
     STRAY_LIMIT,
-    CalibrationCheck,
     KeptOutputs,
     OpenedModel,
     OutputComparison,
@@ -130,6 +129,7 @@ class Analysis:
     plan: Plan
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    calibration: ToldCalibration = field(default_factory=ToldCalibration)
 
     def run(self) -> Study:
         """Make the table, then compare layers and measure costs; everything is stored."""
@@ -139,14 +139,14 @@ class Analysis:
         with self._timed("read the samples"):
             parts, declared = self._read(model)
         work = self.begin(model, parts.scored, parts.calibration, declared=declared)
-        check = self._check_calibration(parts)
+        self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
-            check = with_recorded(check, _variants(study), parts.scored)
-            study = replace(study, warnings=(*study.warnings, *told_of_recorded(check)))
-            context.store.write_calibration(check)
+            told = self.calibration.after_runs(_variants(study), context.registries.formats, parts, result.inner)
+            study = replace(study, warnings=(*study.warnings, *told))
+            context.store.write_calibration(self.calibration.check)
             if parts.duplicates is not None:
                 context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
@@ -180,16 +180,12 @@ class Analysis:
             return parts, None
         return replace(parts, scored=fed_samples(context, pipeline, parts.scored, model.description)), parts.scored
 
-    def _check_calibration(self, parts: SampleParts) -> CalibrationCheck | None:
+    def _check_calibration(self, parts: SampleParts) -> None:
         """Compare the calibration samples with the scored ones, if a setting is calibrated, and tell at once."""
         settings = [setting for members in self.plan.by_format.values() for setting in members]
-        if parts.calibration is None or not any(setting.calibrated for setting in settings):
-            return None
-        check = check_calibration(parts.calibration, parts.scored)
-        for sentence in told_of_calibration(check):
-            self.context.progress.warn(sentence)
-            self.warnings.append(sentence)
-        return check
+        if any(setting.calibrated for setting in settings):
+            progress, seed = self.context.progress, self.context.options.seed
+            self.warnings += self.calibration.before(parts, progress, seed=seed)
 
     def begin(
         self,
@@ -263,7 +259,9 @@ class Analysis:
         self.context.store.write_inside(inside)
         causes = warn_of_collapses(study, inside.sources, inside.layers, inside.weights)
         halves = warn_of_half_floats(study.trials, inside, self.context.registries)
-        causes = (*causes, *halves, *inside.quantized_before)
+        recorded = self.calibration.after_layers(inside, _variants(study))
+        self.context.store.write_calibration(self.calibration.check)
+        causes = (*causes, *halves, *inside.quantized_before, *recorded)
         return replace(study, warnings=(*with_straying_tensors(study, inside), *causes))
 
     @contextmanager

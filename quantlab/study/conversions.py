@@ -15,6 +15,7 @@ from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store, key_of
 from quantlab.study.calibration_check import stretching_samples
+from quantlab.study.calibration_telling import told_alone
 from quantlab.study.chosen_settings import settings_for
 from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
@@ -387,6 +388,8 @@ def _warn_of_calibration(context: Context, model: OpenedModel, calibration: Samp
     finding = check.of_calibration(calibration, suspect=False)
     if finding is not None:
         context.progress.warn(calibration_warning(finding))
+    for sentence in told_alone(calibration, check.ranges_inside(calibration), seed=context.options.seed):
+        context.progress.warn(sentence)
 
 
 def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:

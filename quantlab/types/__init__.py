@@ -6,7 +6,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
-from quantlab.types.calibration import CalibrationCheck, CalibrationOutliers, InputRange
+from quantlab.types.calibration import CalibrationCheck, InnerRange, TensorRange
 from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
@@ -112,7 +112,6 @@ __all__ = [
     "Baseline",
     "Budget",
     "CalibrationCheck",
-    "CalibrationOutliers",
     "Candidate",
     "ChanceCheck",
     "ChangeRow",
@@ -140,7 +139,7 @@ __all__ = [
     "FloatLayer",
     "ImportedOutputs",
     "Imports",
-    "InputRange",
+    "InnerRange",
     "Inside",
     "Interval",
     "Judgement",
@@ -202,6 +201,7 @@ __all__ = [
     "TapSpec",
     "TargetCheck",
     "Task",
+    "TensorRange",
     "TensorSpec",
     "Timing",
     "TrainingLayer",

@@ -63,6 +63,7 @@ FORMAT = Format(
     ops=later("quantlab.formats.onnx.artifact:list_ops"),
     options=later("quantlab.formats.onnx.artifact:options"),
     taps=later("quantlab.formats.onnx.tapped:list_taps"),
+    recorded_inputs=later("quantlab.formats.onnx.tapped:recorded_inputs"),
     write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
     cut_graph=later("quantlab.formats.onnx.cut:cut_graph"),

@@ -106,6 +106,7 @@ FORMAT = Format(
     ops=later("quantlab.formats.tflite.artifact:list_ops"),
     minimum_runtime=later("quantlab.formats.tflite.artifact:minimum_runtime"),
     taps=later("quantlab.formats.tflite.tapped:list_taps"),
+    recorded_inputs=later("quantlab.formats.tflite.tapped:recorded_inputs"),
     drawn=lambda path: path,
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
