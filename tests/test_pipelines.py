@@ -611,6 +611,27 @@ def test_a_pipeline_needs_photos(tmp_path):
     )
 
 
+@pytest.mark.starts_children
+def test_nothing_is_left_of_samples_that_a_pipeline_cannot_make(tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    analyze = ("analyze", model, "--data", photos, "--settings", "onnx-dynamic", "--runtimes", "python")
+    alone = ("--no-layers", "--no-costs", "--out", "m.study")
+    for path in photos.glob("*/*.jpg"):
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+    for study in (False, True):
+        done = quantlab_in_process(*analyze, "--pipeline", "tfjs-node", *alone, cwd=tmp_path)
+        assert done.status == 2
+        assert done.last.startswith("quantlab: the pipeline 'tfjs-node' gives no sample for 14 photos of ")
+        assert done.last.endswith(
+            " (jpeg-js decodes JPEG files only); and 11 more; repair or remove them, or see what each decoder does "
+            "with them by 'quantlab diagnose --pipelines'"
+        )
+        assert (tmp_path / "m.study").exists() is study
+        assert not study or list((tmp_path / "m.study" / "samples").glob("fed/*")) == []
+        quantlab_in_process(*analyze, *alone, cwd=tmp_path)
+
+
 def test_the_guide_has_every_pipeline():
     guide = Path(__file__).parents[1] / "docs" / "guides" / "diagnosing.md"
     text = guide.read_text(encoding="utf-8").partition("## Photos as apps read them")[2]

@@ -25,6 +25,7 @@ from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
 from quantlab.study.overlap import sample_hashes, seen_samples
 from quantlab.study.plan import make_plan
+from quantlab.study.refused import locked_or_removed
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
 from quantlab.study.tuning.acceptance import Goal, refuse_unguided
@@ -124,7 +125,7 @@ def tune(
     if (warning := _not_searched(options.settings or (), file.kind, target, registries)) is not None:
         progress.warn(warning)
     store = Store(options.out or study_folder(path))
-    with store.locked():
+    with locked_or_removed(store):
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress, file, registries)
