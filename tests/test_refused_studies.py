@@ -67,6 +67,24 @@ REFUSED = [
         id="labels that no class has",
     ),
     pytest.param(
+        f"{ANALYZE} --data x.npz --runtimes python,serving-rest",
+        "serving-rest needs the address of a server; give it with --serving http://HOST:PORT/v1/models/NAME, or leave "
+        "serving-rest out of --runtimes",
+        id="a server without an address",
+    ),
+    pytest.param(
+        f"{ANALYZE} --data x.npz --runtimes python,serving-signature",
+        "the runtime 'serving-signature' runs 'savedmodel-float32' only, which cannot be made from ONNX; leave "
+        "serving-signature out of --runtimes, or analyze the model from which the file was made",
+        id="a signature that there is not",
+    ),
+    pytest.param(
+        f"{ANALYZE} --data x.npz --serving http://localhost:8501/v1/models/m",
+        "the runtime 'serving-rest' runs 'savedmodel-float32' only, which cannot be made from ONNX; leave --serving "
+        "out, or analyze the model from which the file was made",
+        id="a server of a model that it cannot have",
+    ),
+    pytest.param(
         "tune m.onnx --data x.npz --settings onnx-dynamic --max-accuracy-loss 5pt --calibration narrow.npz",
         "the input 'x' expects samples of shape (12,), but those of 'narrow.npz' have shape (5,); give samples of "
         "the shape that the model was trained on",

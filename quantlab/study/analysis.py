@@ -100,7 +100,7 @@ def analyze(
     path = Path(model)
     file = identify(path, options.model)
     plan = make_plan(options, file.kind, registries)
-    for sentence in plan.idle_runtimes({name.strip() for text in options.runtimes or () for name in text.split(",")}):
+    for sentence in plan.idle_runtimes(options, file.kind):
         (progress or Silent()).warn(sentence)
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
