@@ -1,6 +1,6 @@
 """Code that calls a graph-model with TensorFlow.js."""
 
-from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, sizes
+from quantlab.formats.snippets import URL, Wanted, identifier, javascript_array, javascript_text, sizes
 from quantlab.types import Port
 
 __all__ = ["javascript"]
@@ -11,7 +11,7 @@ def javascript(wanted: Wanted) -> str:
     lines = [
         "import * as tf from '@tensorflow/tfjs';",
         "",
-        f"const model = await tf.loadGraphModel({javascript_text(wanted.path)});",
+        f"const model = await tf.loadGraphModel({javascript_text(wanted.path)}); {URL}",
     ]
     for port in wanted.inputs:
         made = f"tf.tensor({javascript_array(port)}, {list(sizes(port))}, '{_dtype(port)}')"

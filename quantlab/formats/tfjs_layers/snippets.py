@@ -1,6 +1,6 @@
 """Code that calls a layers-model with TensorFlow.js."""
 
-from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, sizes
+from quantlab.formats.snippets import URL, Wanted, identifier, javascript_array, javascript_text, sizes
 
 __all__ = ["javascript"]
 
@@ -10,7 +10,7 @@ def javascript(wanted: Wanted) -> str:
     lines = [
         "import * as tf from '@tensorflow/tfjs';",
         "",
-        f"const model = await tf.loadLayersModel({javascript_text(wanted.path)});",
+        f"const model = await tf.loadLayersModel({javascript_text(wanted.path)}); {URL}",
     ]
     for port in wanted.inputs:
         made = f"tf.tensor({javascript_array(port)}, {list(sizes(port))}, '{port.dtype}')"

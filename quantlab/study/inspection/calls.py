@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
+from quantlab.names import counted
 from quantlab.study.attempts.contract import Attempt, AttemptFamily, Passed, RightInputs, fed
 from quantlab.study.inspection.feeding import Fed, Range, decoded, range_of, right_inputs
 from quantlab.study.inspection.outcomes import Compared, compared
@@ -144,7 +145,8 @@ def _by_name(subject: Subject, outputs: Arrays) -> dict[str, Array]:
 def _right_row(
     subject: Subject, right: RightInputs, said: Mapping[str, Array], model: Mapping[str, Array] | None
 ) -> TriedCall:
-    words = f"{right.unit} of {' and '.join(f'{one.values.dtype.name} {one.values.shape[1:]}' for one in right.inputs)}"
+    each = " and ".join(f"{one.values.dtype.name} {one.values.shape[1:]}" for one in right.inputs)
+    words = f"{counted(right.unit, 'sample')} of {each}"
     codes = {port.name: port.codes for port in subject.outputs}
     shared = [name for name in said if model is not None and name in model]
     if model is None or not shared:
