@@ -2,7 +2,7 @@
 
 >>> import quantlab
 >>> sorted(quantlab.__all__)[:3]
-['AnalyzeOptions', 'Budget', 'DiagnoseOptions']
+['AnalyzeOptions', 'Budget', 'ContractSheet']
 
 Public names are imported on first access (PEP 562), so that importing quantlab is fast.
 """
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import DiagnoseOptions as DiagnoseOptions
     from quantlab.study import ImportOptions as ImportOptions
+    from quantlab.study import InspectOptions as InspectOptions
     from quantlab.study import PipelineOptions as PipelineOptions
+    from quantlab.study import ReduceOptions as ReduceOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
     from quantlab.study import TuneOptions as TuneOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import compare_pipelines as compare_pipelines
     from quantlab.study import convert as convert
     from quantlab.study import diagnose as diagnose
+    from quantlab.study import find_hazards as find_hazards
     from quantlab.study import import_outputs as import_outputs
+    from quantlab.study import inspect as inspect
     from quantlab.study import load_study as load_study
     from quantlab.study import measure_sensitivity as measure_sensitivity
     from quantlab.study import measure_sizes as measure_sizes
     from quantlab.study import read_tuning as read_tuning
+    from quantlab.study import reduce_study as reduce_study
     from quantlab.study import tune as tune
     from quantlab.types import Budget as Budget
     from quantlab.types import Diagnosis as Diagnosis
@@ -43,21 +48,29 @@ if TYPE_CHECKING:
     from quantlab.types import Study as Study
     from quantlab.types import Trial as Trial
     from quantlab.types import Verdict as Verdict
+    from quantlab.types.inspection import ContractSheet as ContractSheet
+    from quantlab.types.lint import LintResult as LintResult
+    from quantlab.types.reduction import Reduction as Reduction
     from quantlab_reports.api import report as report
     from quantlab_reports.api import to_dataframe as to_dataframe
 
 _HOMES = {
     "AnalyzeOptions": "quantlab.study",
     "Budget": "quantlab.types",
+    "ContractSheet": "quantlab.types.inspection",
     "DiagnoseOptions": "quantlab.study",
     "Diagnosis": "quantlab.types",
     "ImportOptions": "quantlab.study",
+    "InspectOptions": "quantlab.study",
+    "LintResult": "quantlab.types.lint",
     "ModelOptions": "quantlab.models",
     "PipelineComparison": "quantlab.types",
     "PipelineOptions": "quantlab.study",
     "Preprocessing": "quantlab.types",
     "QuantlabError": "quantlab.errors",
     "Recommendation": "quantlab.types",
+    "ReduceOptions": "quantlab.study",
+    "Reduction": "quantlab.types.reduction",
     "SETTINGS": "quantlab.settings",
     "Sensitivity": "quantlab.types",
     "SensitivityOptions": "quantlab.study",
@@ -70,12 +83,15 @@ _HOMES = {
     "convert": "quantlab.study",
     "diagnose": "quantlab.study",
     "import_outputs": "quantlab.study",
+    "find_hazards": "quantlab.study",
+    "inspect": "quantlab.study",
     "judge": "quantlab.gate",
     "load_study": "quantlab.study",
     "measure_sensitivity": "quantlab.study",
     "measure_sizes": "quantlab.study",
     "read_tuning": "quantlab.study",
     "recommend": "quantlab.gate",
+    "reduce_study": "quantlab.study",
     "report": "quantlab_reports.api",
     "to_dataframe": "quantlab_reports.api",
     "tune": "quantlab.study",

@@ -23,6 +23,8 @@ GLOSSARY: Mapping[str, str] = {
     "all but this op": "Error of the outputs if all ops but this one are quantized, against the float32 artifact. "
     "If it is far below that of all ops, keep this op in float.",
     "artifact": "The files that a converter writes and that are shipped: a .tflite or .onnx file, or a tfjs folder.",
+    "attempt": "A call that 'quantlab inspect' makes, as programs do, with another batch, rank, dtype, name or layout "
+    "than the right call.",
     "became worse / better": "Samples whose own error or score is worse or better than in the reference; of classes, "
     "those that became wrong and right.",
     "became wrong / right": "Samples whose top-1 was right in the reference and is wrong in the variant, and the "
@@ -49,11 +51,15 @@ GLOSSARY: Mapping[str, str] = {
     "class loss": "Accuracy loss on the samples of one class, in percentage points.",
     "clipped": "Percentage of weights, or of the reference's values of a layer, outside the range of the codes of a "
     "variant, or of float16, by more than half a step.",
+    "codes": "Integers that stand for values: value = (code − zero point) × scale. "
+    "A contract sheet has the formula of each input and output that holds codes.",
     "compared by": "Metric of single samples that says what became worse; 'output' if there is none.",
     "computes in": "Number type that an op computes in. 'hybrid' means float activations with integer weights.",
     "confidence": "Probability that a bound holds. Verdicts use one-sided bounds, by default at 95 %.",
     "constant": "An output, or one index of its last axis, that a variant gives the same for every sample although it "
     "varies in the model. It breaks a budget unless --allow-constant names it.",
+    "contract sheet": "What 'quantlab inspect' prints of a model and its artifacts: inputs and outputs, what becomes "
+    "of right and wrong calls, and code to copy.",
     "convention": "A way to read samples or labels, such as their scale, the order of colours or of classes. "
     "'quantlab diagnose' tries which one suits the model.",
     "conversion": "The step from the reference to the float32 baseline of a format. "
@@ -122,6 +128,8 @@ GLOSSARY: Mapping[str, str] = {
     "Positive is worse.",
     "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",
     "max abs error": "Largest absolute error of an element of a tensor.",
+    "max difference": "Largest absolute difference between the answer to a call and that to the right call, over all "
+    "outputs: in codes, if an output holds codes.",
     "max error": "Largest absolute difference between the output of a variant and that of the reference.",
     "McNemar's test": "Tests whether more samples became wrong than became right. "
     "A small p-value means that the difference is unlikely to be chance.",
@@ -145,6 +153,8 @@ GLOSSARY: Mapping[str, str] = {
     "only this op": "Error of the outputs if only this op is quantized, against the float32 artifact: "
     "the mean KL divergence, or the mean squared error (MSE).",
     "op": "Operation of a graph, by the name that its format uses, for example CONV_2D.",
+    "outcome": "What became of a call: the same answer as that to the right call, another answer without an error, or "
+    "refused with an error.",
     "outlier stretch": "Range of all weights of a tensor divided by the range of their middle 99.8 %. "
     "A large value means that few outliers waste most of the codes.",
     "output": "A tensor that the model or an op returns, by name. output[3] is index 3 of its last axis.",
@@ -154,6 +164,8 @@ GLOSSARY: Mapping[str, str] = {
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
     "pipeline": "The steps by which a program turns an image file into a sample: decode, resize, scale. "
     "'quantlab diagnose --pipelines' compares those of apps with the declared preprocessing.",
+    "port": "An input or output of an artifact: its place, its name in the model, the tensor's name in the artifact, "
+    "its shape and its dtype.",
     "position": "A pixel of a label map or a step of a sequence, where the output has a class. "
     "The image or sequence remains the sample.",
     "position accuracy": "Percentage of the pixels or steps that are right, of those whose label is scored.",
@@ -165,6 +177,8 @@ GLOSSARY: Mapping[str, str] = {
     "recommendation": "The smallest setting that fits the budget in every runtime that counts. Between settings whose "
     "sizes differ by less than 5 %, it is the one with the lowest upper bound of the loss.",
     "reference": "The model that you gave, run in Python. All variants are compared with it.",
+    "right call": "The call with which attempts are compared: one sample, or the batch size at which the artifact is "
+    "fixed, in its own dtypes.",
     "RMS error": "Root mean square of the difference between the output of a variant and that of the reference.",
     "RMS of each step": "RMS of the output error that conversion, quantization and runtime each cause.",
     "RMSE": "Root mean square error against the labels, in the unit of the output. Smaller is better.",
@@ -175,6 +189,7 @@ GLOSSARY: Mapping[str, str] = {
     "scales": "Number of scales of a quantized weight: 1 for the whole tensor, or one for each channel.",
     "setting": "One way to quantize: <format>-<scheme>, for example tfjs-uint8.",
     "severity": "Order of outcomes: breaks, inconclusive, fits. The most severe outcome of a setting wins.",
+    "shape": "Sizes of a tensor. On a contract sheet, n is a batch of any size and ? another open size.",
     "size": "Bytes of all files of an artifact that must be shipped, before compression.",
     "size / float32": "Size of a variant divided by that of the float32 variant of its format.",
     "slice": "The scored samples with one value of a column that 'quantlab analyze --slice' names. "
@@ -278,7 +293,6 @@ SYNONYMS: Mapping[str, str] = {
     "same top-1": "agreement",
     "same top-1 % [95 %]": "agreement",
     "sample": "samples",
-    "shape": "weight",
     "SQNR dB": "SQNR",
     "top-1 %": "top-1",
     "top-1 % [95 %]": "top-1",
@@ -293,6 +307,15 @@ SYNONYMS: Mapping[str, str] = {
     "why missing": "split",
     "why not compared": "notes",
     "worst channel SQNR dB": "worst channel",
+    "call": "attempt",
+    "code": "codes",
+    "dtype": "port",
+    "name": "port",
+    "range seen": "range",
+    "tensor": "port",
+    "another answer": "outcome",
+    "refused": "outcome",
+    "same answer": "outcome",
 }
 """Headings of columns and other words → the term that explains them."""
 

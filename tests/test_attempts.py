@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from quantlab.formats.affine import encode
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.attempts.registry import ATTEMPTS
-from quantlab.study.inspection.feeding import seeded
+from quantlab.study.inspection.feeding import ValueRange, range_of_port, seeded
 from quantlab.study.inspection.outcomes import ComparedAnswer, compare_answers
-from quantlab.types import TensorSpec
+from quantlab.types import Codes, Port, TensorSpec
 
 
 def images(*shape, n=4, unit=1):
@@ -193,7 +194,33 @@ def test_what_became_of_a_call(answer, right, expected):
 def test_random_values_are_told_and_repeat_themselves():
     specs = [TensorSpec("x", (None, None, 3), "float32"), TensorSpec("i", (None, 2), "int32")]
     one, other = seeded(specs, 5), seeded(specs, 5)
-    assert one.words == ("random values, seed 5: from 0 to 1, integers 0 or 1 (give --data for real samples)")
+    assert one.words == "random values, seed 5: floats from 0 to 1 and integers 0 or 1 (give --data for real samples)"
     assert {name: values.shape for name, values in one.values.items()} == {"x": (4, 32, 3), "i": (4, 2)}
     for name, values in one.values.items():
         np.testing.assert_array_equal(values, other.values[name])
+
+
+def test_random_values_have_the_range_of_what_takes_them():
+    """Of 8 bits every number, of a file's codes every value; wider integers may be indices."""
+    specs = [
+        *(TensorSpec(dtype, (None, 500), dtype) for dtype in ("uint8", "int8", "int64")),
+        TensorSpec("coded", (None, 500), "float32"),
+    ]
+    codes = {"coded": Codes(0.5, -28, -128, 127)}
+    fed = seeded(specs, 0, codes)
+    ranges = {name: (values.min(), values.max()) for name, values in fed.values.items()}
+    assert (ranges["uint8"], ranges["int8"], ranges["int64"]) == ((0, 255), (-128, 127), (0, 1))
+    stored = encode(fed.values["coded"], codes["coded"], "int8")
+    assert (stored.min(), stored.max()) == (-128, 127)
+    assert fed.words == (
+        "random values, seed 0: integers 0 to 255, integers −128 to 127, integers 0 or 1 and values of all codes "
+        "(give --data for real samples)"
+    )
+
+
+def test_the_range_of_samples_is_told_in_the_unit_of_the_input():
+    codes = Codes(0.5, 3, 0, 255)
+    assert range_of_port(ValueRange(-1.0, 1000.0, 7), Port("x", "x", 0, (1, 2), "uint8", codes)) == ValueRange(
+        1.0, 255.0, 7
+    )
+    assert range_of_port(ValueRange(-1.0, 1.0, 7), Port("x", "x", 0, (1, 2), "float32")) == ValueRange(-1.0, 1.0, 7)

@@ -123,6 +123,11 @@ def test_samples_of_a_function_are_always_asked_for(tmp_path, maker):
     assert [states([model], maker) for _ in range(2)] == [["measured"], ["measured"]]
 
 
+def test_a_server_is_always_asked(tmp_path, maker):
+    models = [model_at(tmp_path, "a", serving="http://localhost:8501/v1/models/a")]
+    assert [states(models, maker) for _ in range(2)] == [["measured"], ["measured"]]
+
+
 def test_a_study_with_a_failed_row_is_made_again(tmp_path, maker):
     maker.complete = False
     assert [states([model_at(tmp_path, "a")], maker) for _ in range(2)] == [["measured"], ["measured"]]

@@ -32,10 +32,14 @@ FEW = ("--settings", "tfjs-uint8,tflite-dynamic")
 
 
 def narrowed(words: Sequence[str]) -> list[str]:
-    """An `analyze` that asks for no settings gets two, and looks inside only if the command is about that."""
+    """An `analyze` that asks for no settings gets two, and looks inside only if the command is about that.
+
+    A server's runtime chooses its own setting.
+    """
     if words[0] != "analyze":
         return list(words)
-    more = [*([] if "--settings" in words or words[1].endswith(".onnx") else FEW)]
+    chosen = "--settings" in words or words[1].endswith(".onnx") or "serving-signature" in words
+    more = [*([] if chosen else FEW)]
     return [*words, *more, *([] if "--taps" in words else ALONE)]
 
 

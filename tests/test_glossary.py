@@ -8,7 +8,9 @@ import pytest
 
 from quantlab.cli import run
 from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
+from quantlab.types.inspection import ContractPort, ContractSheet, TriedCall
 from quantlab_reports import VIEWS
+from quantlab_reports.inspected import call_table, port_table
 from quantlab_reports.views import (
     calibration,
     candidates,
@@ -48,6 +50,16 @@ def _of_trials() -> Iterable[str]:
 def test_every_heading_of_a_table_is_explained():
     assert {heading for heading in headings() if explained(heading) is None} == set()
     assert len(VIEW_COLUMNS) + 1 == len(VIEWS)
+
+
+def test_every_heading_of_a_contract_sheet_is_explained():
+    port = ContractPort("m", "input", "x", "x:0", 0, (None, 2), "int8", 0.0, 1.0, 4, 0.5, 3, "code = …")
+    call = TriedCall("m", "python", "ranks", "no batch dimension", "another answer", "shape", 0.5, 1, 2)
+    sheet = ContractSheet("m", "samples", own_samples=True, artifacts=(), ports=(port,), calls=(call,))
+    columns = [*port_table(sheet).headings, *call_table(sheet).headings]
+    assert len(columns) == 15
+    told = {*columns, call.outcome, "same answer", "refused", "right call", "contract sheet"}
+    assert {name for name in told if explained(name) is None} == set()
 
 
 def test_terms_are_in_alphabetical_order_and_short():

@@ -1,11 +1,16 @@
 """`quantlab inspect`: what each call of a small model and its artifacts comes to, in real libraries."""
 
+import doctest
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import quantlab_in_process
+from tfjs_graphs import node, write
+
+import quantlab
 
 pytestmark = pytest.mark.starts_children
 
@@ -126,6 +131,50 @@ def test_a_file_of_codes_alone_is_told_by_its_formula(tmp_path):
     assert "code = clip(round(value / " in done.stdout
     assert "value = (code " in done.stdout
     assert "random values: a wrong layout or order may give the same answer by chance" in done.stdout
+    assert "fed with random values, seed 0: values of all codes (give --data for real samples)" in done.stdout
+    assert done.stdout.count("Terms: quantlab glossary") == 2, "once below each table"
+    assert "int8_ports.tflite in Python\n\nimport numpy as np\n" in done.stdout
+
+
+def test_names_in_one_text_are_names():
+    options = quantlab.InspectOptions(settings="tfjs-*", runtimes="python,node-wasm")
+    assert (options.settings, options.runtimes) == (("tfjs-*",), ("python", "node-wasm"))
+
+
+def test_the_example_of_the_python_api_runs(tmp_path, monkeypatch):
+    shutil.copy(
+        Path(__file__).parents[1] / "quantlab/runtimes/js/fixtures/int8_ports.tflite", tmp_path / "model.tflite"
+    )
+    monkeypatch.chdir(tmp_path)
+    text = quantlab.inspect.__doc__.replace("# doctest: +SKIP", "")
+    example = doctest.DocTestParser().get_doctest(text, {}, "inspect", None, 0)
+    assert doctest.DocTestRunner().run(example) == doctest.TestResults(failed=0, attempted=5)
+
+
+def test_a_saved_model_is_a_model(data_folder, tmp_path):
+    """It also is an artifact that a server takes, of which no calls are tried."""
+    folder = data_folder / "mlperf-tiny" / "kws_ref_model"
+    done = quantlab_in_process("inspect", folder, "--runtimes", "python", cwd=tmp_path)
+    assert done.status == 0
+    assert (
+        "\nsignature in python: of 22 attempts, 6 gave the same answer, 2 another one without an error (" in done.stdout
+    )
+    assert (
+        f"tflite-float32 in Python, with the file in converted/tflite-float32 that this writes: quantlab convert "
+        f"{folder} --settings tflite-float32 --out converted\n\nimport numpy as np\n"
+    ) in done.stdout
+
+
+def test_an_artifact_that_no_runtime_calls(tmp_path):
+    write(tmp_path, [node("y", "Relu", "image")])
+    done = quantlab_in_process("inspect", "model.json", "--runtimes", "python", cwd=tmp_path)
+    assert (done.status, done.stdout.splitlines()[:2]) == (
+        2,
+        [
+            "model.json, fed with random values, seed 0: floats from 0 to 1 (give --data for real samples)",
+            "! model.json: it is not called in 'python'; choose --runtimes from node-wasm, node-cpu, node-native",
+        ],
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,6 +195,18 @@ def test_a_file_of_codes_alone_is_told_by_its_formula(tmp_path):
             ["{conv}", "missing.tflite"],
             "quantlab: there is no artifact at 'missing.tflite'; give a file or folder that exists",
             id="no such artifact",
+        ),
+        pytest.param(
+            ["{conv}", "--runtimes", "python,serving-rest"],
+            "quantlab: no calls are tried in the runtime 'serving-rest'; choose from python, node-wasm, node-cpu, "
+            "node-native",
+            id="a server",
+        ),
+        pytest.param(
+            ["{conv}", "--runtimes", "chromium-webgl"],
+            "quantlab: no calls are tried in the runtime 'chromium-webgl'; choose from python, node-wasm, node-cpu, "
+            "node-native",
+            id="a browser",
         ),
         pytest.param(
             ["{conv}", "--settings", "tflite-int8"],

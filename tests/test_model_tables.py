@@ -79,6 +79,16 @@ def test_keys_of_analyze_are_for_all_models(here):
     assert [model.options.settings for model in models] == [("tfjs-*",), ("tfjs-*",)]
 
 
+def test_a_pipeline_is_for_all_models_and_a_server_for_one(here):
+    shared = '[analyze]\npipeline = "canvas"\nserving = "http://localhost:8501/v1/models/all"\n'
+    own = "serving = 'http://localhost:8501/v1/models/n'\npipeline = 'tf'\n"
+    written(here, f"{shared}{MODEL}{MODEL}name = 'n'\n{own}")
+    assert [(model.options.pipeline, model.options.serving) for model in models_of(None)] == [
+        ("canvas", None),
+        ("tf", "http://localhost:8501/v1/models/n"),
+    ]
+
+
 def test_the_budget_of_a_model_replaces_the_limits_of_all(here):
     shared = '[budget]\nmax_accuracy_loss = "1pt"\ntarget = "web"\nconfidence = 0.9\n'
     own = '[model.budget]\nmin_agreement = "97%"\nconfidence = 0.95\n'

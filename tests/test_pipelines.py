@@ -18,6 +18,7 @@ from contracts import refuse_absent, refuse_absent_pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from study_fixtures import read_study
 
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.gate.preprocessing_part import with_preprocessing_part
@@ -28,6 +29,9 @@ from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
 from quantlab.runtimes import RUNTIMES, Host, Picture
 from quantlab.runtimes.node import find_node
 from quantlab.runtimes.requests import request_from
+from quantlab.samples import KEPT_BYTES
+from quantlab.study import read_tuning
+from quantlab.study.overlap import sample_hashes, seen_hashes
 from quantlab.study.pipelines.app import AppPhotos
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
@@ -871,6 +875,49 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
     assert (verified.status, "of the declared preprocessing" in verified.stdout) == (0, True)
 
 
+@pytest.mark.starts_children
+def test_a_batch_and_a_check_are_fed_by_the_pipeline_of_the_configuration(tmp_path):
+    with_right_labels(write_photos(tmp_path / "photos", each=40), write_model(tmp_path / "m.onnx"))
+    (tmp_path / "quantlab.toml").write_text(
+        '[analyze]\npipeline = "python-pillow-default"\nsettings = ["onnx-dynamic"]\nruntimes = ["python"]\n'
+        '[preprocessing]\nmode = "tf"\n'
+        '[[model]]\nmodel = "m.onnx"\ndata = "photos"\nno_costs = true\nno_layers = true\n'
+    )
+    done = quantlab_in_process("batch", cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    fed = read_study(tmp_path / "m.study")
+    assert (fed.pipeline, fed.samples.sha256 == fed.declared.sha256) == ("python-pillow-default", False)
+    check = ("check", "m.onnx", "--data", "photos", "--no-layers", "--no-costs", "--max-accuracy-loss", "50pt")
+    for more, pipeline in (((), "python-pillow-default"), (("--pipeline", "tf"), "tf")):
+        done = quantlab_in_process(*check, *more, cwd=tmp_path)
+        assert done.status == 0, done.stderr
+        checked = read_study(tmp_path / "m.study")
+        assert (checked.pipeline, checked.declared.sha256) == (pipeline, fed.declared.sha256)
+        assert (checked.samples.sha256 == fed.samples.sha256) is (pipeline == fed.pipeline)
+
+
+@pytest.mark.starts_children
+def test_a_search_is_fed_by_the_pipeline_and_judged_by_the_declared_samples(tmp_path):
+    with_right_labels(write_photos(tmp_path / "photos", each=60), write_model(tmp_path / "m.onnx"))
+    done = quantlab_in_process(
+        *("tune", "m.onnx", "--data", "photos", "--preprocessing-mode", "tf", "--pipeline", "python-pillow-default"),
+        *("--settings", "onnx-dynamic", "--runtimes", "python", "--max-accuracy-loss", "50pt", "--no-layers"),
+        *("--no-costs", "--budget-minutes", "0.5"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    study, tuning = read_study(tmp_path / "m.study"), read_tuning(tmp_path / "m.study" / "tune.json")
+    assert (study.pipeline, study.samples.sha256 == study.declared.sha256) == ("python-pillow-default", False)
+    (float32,) = [one for one in tuning.formats["onnx"].candidates if one.name == "onnx-float32"]
+    assert float32.loss > 2, "what the pipeline costs is part of each candidate's loss"
+    assert tuning.search_sha256 not in {study.search.sha256, study.samples.sha256}
+    seen = seen_hashes(tuning.seen)
+    assert {digest[:KEPT_BYTES] for digest in sample_hashes(study.search)} < seen, "the declared samples are searched"
+    scored = {digest[:KEPT_BYTES] for one in (study.samples, study.declared) for digest in sample_hashes(one)}
+    assert not scored & seen
+    assert len(list((tmp_path / "m.study" / "samples" / "fed").glob("*.json"))) == 2, "the verdict's are made once"
+
+
 def loss_of(loss, lower, upper, *, metric="accuracy"):
     return Loss(metric, "higher", "pt", 100, 90.0, 90.0 - loss, loss, lower, upper, 0.95, "exact")
 
@@ -942,14 +989,37 @@ def test_the_warning_of_a_pipeline(scores, cost):
     assert (told or "").partition("; the column")[0] == ("" if cost is None else BY_CANVAS + cost)
 
 
-def test_a_pipeline_needs_photos(tmp_path):
+@pytest.mark.parametrize("command", ["analyze", "check", "tune"])
+def test_a_pipeline_needs_photos(command, tmp_path):
     write_model(tmp_path / "m.onnx")
     np.savez(tmp_path / "x.npz", x=np.zeros((4, SIZE, SIZE, 3), np.float32))
-    done = quantlab_in_process("analyze", "m.onnx", "--data", "x.npz", "--pipeline", "canvas", cwd=tmp_path)
+    budget = () if command == "analyze" else ("--max-accuracy-loss", "1pt")
+    done = quantlab_in_process(command, "m.onnx", "--data", "x.npz", "--pipeline", "canvas", *budget, cwd=tmp_path)
     assert (done.status, done.last) == (
         2,
         "quantlab: a pipeline makes samples of photos, and 'x.npz' is no folder; leave --pipeline out",
     )
+
+
+@pytest.mark.starts_children
+def test_nothing_is_left_of_samples_that_a_pipeline_cannot_make(tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    analyze = ("analyze", model, "--data", photos, "--settings", "onnx-dynamic", "--runtimes", "python")
+    alone = ("--no-layers", "--no-costs", "--out", "m.study")
+    for path in photos.glob("*/*.jpg"):
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+    for study in (False, True):
+        done = quantlab_in_process(*analyze, "--pipeline", "tfjs-node", *alone, cwd=tmp_path)
+        assert done.status == 2
+        assert done.last.startswith("quantlab: the pipeline 'tfjs-node' gives no sample for 14 photos of ")
+        assert done.last.endswith(
+            " (jpeg-js decodes JPEG files only); and 11 more; repair or remove them, or see what each decoder does "
+            "with them by 'quantlab diagnose --pipelines'"
+        )
+        assert (tmp_path / "m.study").exists() is study
+        assert not study or list((tmp_path / "m.study" / "samples").glob("fed/*")) == []
+        quantlab_in_process(*analyze, *alone, cwd=tmp_path)
 
 
 def test_the_guide_has_every_pipeline():

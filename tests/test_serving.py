@@ -362,6 +362,21 @@ def test_every_documented_error_has_its_sentence(status, error, begins):
     assert "{" not in begins or "{0}" not in sentence
 
 
+def test_what_to_do_is_said_of_what_does_not_fit():
+    with pytest.raises(TrialError) as refused:
+        read_answer(b"<html>no")
+    assert str(refused.value) == (
+        "the server's answer is not JSON (Expecting value: line 1 column 1 (char 0)); it begins with '<html>no'; "
+        "correct --serving if this is not TensorFlow Serving"
+    )
+    assert explained(400, "JSON Value: 1.5 Type: Number is not of expected type: int32").startswith(
+        "the served model takes int32, and the samples hold 1.5; give samples in the dtype of the served model, or "
+    )
+    assert "quantlab sends one shape; look for what changes requests" in explained(
+        400, "Expecting tensor size: 4 but got: 3"
+    )
+
+
 def test_every_known_error_is_tried():
 
     tried = {
@@ -630,7 +645,7 @@ HOSTILE = [
     ),
     pytest.param(
         answers(200, b'{"predictions": [[1, 2, 3]]}'),
-        "the output 'scores' has the shape (1, 3), and",
+        "the output 'scores' has the shape (1, 3), and the reference's is (3, 2); serve the SavedModel that the study",
         id="a class more",
     ),
     pytest.param(

@@ -9,6 +9,7 @@ import pytest
 from command_line import quantlab_in_process
 from serving_stand_in import StandIn, serving
 
+from quantlab.errors import UsageError
 from quantlab.registries import REAL
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
@@ -66,6 +67,16 @@ def test_a_server_that_is_named_comes_to_the_default_settings():
     assert "savedmodel-float32" not in make_plan(AnalyzeOptions(), "ONNX", registries).asked
 
 
+def test_settings_that_a_server_does_not_run(small_models, tmp_path):
+    options = AnalyzeOptions(settings=("tfjs-uint8",), runtimes=("python", "serving-signature"), out=tmp_path / "s")
+    with pytest.raises(UsageError) as refused:
+        analyze(small_models["activations"].path, data="module:function", options=options)
+    assert str(refused.value) == (
+        "the runtime 'serving-signature' runs 'savedmodel-float32' only, and the settings are 'tfjs-uint8'; add "
+        "savedmodel-float32 to --settings, or leave serving-signature out of --runtimes"
+    )
+
+
 def looked_up(files) -> StandIn:
     """A stand-in that answers with stored outputs, by the bytes of a sample."""
     ((name, samples),), ((output, values),) = files
@@ -77,9 +88,9 @@ def looked_up(files) -> StandIn:
     return StandIn(answer, {name: samples.dtype.name})
 
 
-def run(model: Path, data: Path, out: Path, **options):
+def run(model: Path, data: Path, out: Path, *, runtimes=("serving-signature", "serving-rest"), **options):
     asked = AnalyzeOptions(
-        runtimes=("serving-signature", "serving-rest"),
+        runtimes=runtimes,
         batch_size=BATCH,
         layers=False,
         costs=False,
@@ -105,15 +116,13 @@ def kws(data_folder, tmp_path_factory) -> tuple[Path, Path, Path]:
     """The model, its samples and a study in which no server is named."""
     out = tmp_path_factory.mktemp("kws") / "kws.study"
     model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
-    run(model, data, out, limit=100)
+    run(model, data, out, limit=100, runtimes=("serving-signature",))
     return model, data, out
 
 
 def test_kws_gives_the_same_bits_by_its_signature_and_by_a_server(kws):
     model, data, out = kws
     before = Store(out).read_study()
-    nowhere = row_of(before, "serving-rest")
-    assert nowhere.failure.reason.startswith("serving-rest needs the address of a server; give it with --serving")
     signature = row_of(before, "serving-signature")
     (samples,) = [np.load(before.samples.input_file(spec.name)) for spec in before.samples.inputs]
     stored = looked_up([[(before.samples.inputs[0].name, samples)], list(arrays_of(signature).items())])
@@ -223,6 +232,9 @@ def test_the_command_line_asks_a_server(workbench, tmp_path):
     rest = next(row for row in json.loads(done.stdout) if row["runtime"] == "serving-rest")
     assert (rest["status"], rest["environment"]["server"]) == ("measured", served.url)
     assert [one["way"] for one in rest["repeated"]] == ["again", "alone", "columns"]
+    (tmp_path / "quantlab.toml").write_text('[analyze]\nserving = "localhost:8501"\n')
+    for command in (analyze, ("check", *analyze[1:], "--max-accuracy-loss", "1pt")):
+        assert quantlab_in_process(*command, cwd=tmp_path).last.startswith("quantlab: --serving localhost:8501 is not ")
     done = quantlab_in_process(*analyze, "--serving", "localhost:8501", cwd=tmp_path)
     assert done.status == 2
     assert done.last == (

@@ -13,10 +13,10 @@ import pytest
 from command_line import PATIENCE
 
 from quantlab.formats import FORMATS
-from quantlab.formats.snippets import Wanted
+from quantlab.formats.snippets import Wanted, identifier
 from quantlab.models.snippets import serving_curl
 from quantlab.runtimes.node import find_node
-from quantlab.study.inspection.snippets import artifact_snippets
+from quantlab.study.inspection.snippets import artifact_snippets, model_snippets
 from quantlab.study.inspection.subjects import Artifact
 from quantlab.types import Codes, Port
 
@@ -62,6 +62,27 @@ def test_python_code_runs_as_it_is(artifacts):
     assert sorted(done.stdout.splitlines()) == sorted(2 * ["output_0 (1, 5)", "output_1 (1, 3)"])
 
 
+@pytest.mark.parametrize("name", ["two_ports", "keras2_h5"])
+def test_the_code_of_a_model_and_of_its_export_runs_as_it_is(name, workbench, tmp_path):
+    model = workbench.opened(name)
+    texts = [one.text for one in model_snippets(model) if one.language == "Python"]
+    once = [line.removeprefix("# once: ") for text in texts for line in text.splitlines() if line.startswith("# once")]
+    library = once[0].partition(".")[0]
+    program = [f"import {library}", *once, *texts]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(program)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr[-300:] if done.returncode else "") == (0, "")
+    names = [spec.name for spec in model.description.outputs]
+    told = [line.split()[0] for line in done.stdout.splitlines() if line.split() and line.split()[0] in names]
+    assert told == names, "the signature's outputs have these names"
+
+
 @contextlib.contextmanager
 def served(folder: Path):
     """A server of a folder, as a page has one."""
@@ -85,8 +106,23 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def test_javascript_code_runs_as_it_is(format_name, artifacts):
     if not (JS / "node_modules").is_dir():
         pytest.skip("the packages of the bundle are not installed here; 'python hatch_build.py' installs them")
-    path = artifacts[format_name]
-    text = snippets(format_name, path)["JavaScript"]
+    text, path = snippets(format_name, artifacts[format_name])["JavaScript"], artifacts[format_name]
+    assert {"output_0", "output_1"} <= printed_by(text, path)
+
+
+def test_javascript_code_of_a_layers_model_runs_as_it_is(small_models, tmp_path):
+    if not (JS / "node_modules").is_dir():
+        pytest.skip("the packages of the bundle are not installed here; 'python hatch_build.py' installs them")
+    from quantlab.study import AnalyzeOptions, convert
+
+    options = AnalyzeOptions(settings=("tfjs-layers-float32",))
+    (path,) = convert(small_models["keras2_h5"].path, out=tmp_path, options=options).values()
+    text = snippets("tfjs-layers", path)["JavaScript"]
+    assert identifier(FORMATS["tfjs-layers"].inspect(path).outputs[0].name) in printed_by(text, path)
+
+
+def printed_by(text: str, path: Path) -> set[str]:
+    """The first words of what the code prints in Node.js, where a server has the files of an artifact."""
     for package, file in LIBRARIES.items():
         text = text.replace(f"from '{package}'", f"from '{(FILES / 'libraries' / file).as_uri()}'")
     with served(path if path.is_dir() else path.parent) as address:
@@ -100,7 +136,7 @@ def test_javascript_code_runs_as_it_is(format_name, artifacts):
             check=False,
         )
     assert (done.returncode, done.stderr[-300:] if done.returncode else "") == (0, "")
-    assert {"output_0", "output_1"} <= {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    return {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
 
 
 def test_kotlin_code_has_the_sizes_and_order_of_the_file(artifacts):
@@ -139,6 +175,20 @@ def test_codes_in_javascript_are_decoded():
         )
     )
     assert text.endswith("console.log('y', Float32Array.from(y.toTypedArray(), (code) => (code - 3) * 0.5));")
+
+
+def test_codes_that_are_fed_have_their_formula():
+    """As a name, `inputs` would replace what the code itself calls so."""
+    texts = snippets("tflite", FILES / "int8_ports.tflite")
+    assert "np.round(zebra / 0.007843137718737125) - 1, -128, 127)" in texts["Python"]
+    assert '(yak.astype("float32") + 1) * 0.01568627543747425' in texts["Python"]
+    assert "// codes of zebra: code = clip(round(value / 0.007843137718737125) - 1, -128, 127)" in texts["Kotlin"]
+    from quantlab.formats.tflite.snippets import javascript, python
+
+    port = Port("inputs", "inputs", 0, (1, 2), "uint8", Codes(0.5, -3, 0, 255))
+    wanted = Wanted("m.tflite", (port,), ())
+    assert "// your codes: code = clip(round(value / 0.5) - 3, 0, 255)" in javascript(wanted)
+    assert 'interpreter.set_tensor(inputs[0]["index"], inputs_)  # inputs' in python(wanted)
 
 
 def test_code_that_no_browser_runs_is_not_written():

@@ -17,8 +17,10 @@ from quantlab.cli.options import (
     Labels,
     Limit,
     ModelGroup,
+    Pipeline,
     Runtimes,
     ScoreOutput,
+    Serving,
     Settings,
     Slices,
     StudyOut,
@@ -93,22 +95,8 @@ class AnalysisGroup:
             "Repeatable.",
         ),
     ] = None
-    serving: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Also ask a server that speaks TensorFlow Serving's REST protocol: http://HOST:PORT/v1/models/NAME, "
-            "with /versions/N for a version. It runs in the runtime serving-rest.",
-        ),
-    ] = None
-    pipeline: Annotated[
-        str | None,
-        typer.Option(
-            help="How the app makes samples of photos, such as tfjs-default or canvas: variants are fed these samples, "
-            "so that the loss includes the app's preprocessing. See 'quantlab diagnose --pipelines'.",
-            show_default=False,
-        ),
-    ] = None
+    serving: Serving = None
+    pipeline: Pipeline = None
     fallback: Annotated[
         bool,
         typer.Option(
@@ -138,7 +126,6 @@ def analyze_options(
         variant_inputs=inputs_of(asked.variant_input or []),
         out=what.study,
         fallback=asked.fallback,
-        serving=asked.serving,
         model=opening.options,
         preprocessing=image.preprocessing(what.data),
         float_layers=read_float_layers(image.config, asked.float_layers),

@@ -48,6 +48,7 @@ ANALYZE_KEYS: Mapping[str, _Rule] = {
     "limit": (_is_count(1), "a whole number of at least 1"),
     "seed": (_is_count(0), "a whole number of at least 0"),
     "pipeline": _TEXT,
+    "serving": _TEXT,
     "batch_size": (_is_count(1), "a whole number of at least 1"),
     "metric": _TEXT,
     "score_output": _TEXT,

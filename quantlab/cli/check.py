@@ -18,6 +18,8 @@ from quantlab.cli.options import (
     Limit,
     ModelGroup,
     ModelOrTable,
+    Pipeline,
+    Serving,
     Settings,
     rendering_of,
 )
@@ -47,6 +49,8 @@ def check(
     class_names: ClassNames = None,
     settings: Settings = None,
     limit: Limit = None,
+    pipeline: Pipeline = None,
+    serving: Serving = None,
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
@@ -63,6 +67,7 @@ def check(
     given = {
         "model": model, "data": data, "study": study, "calibration": calibration, "labels": labels,
         "class_names": class_names, "settings": settings, "runtimes": budget.runtimes, "limit": limit,
+        "pipeline": pipeline, "serving": serving,
     }  # fmt: skip
     asked = budget.read(None).budget
     what = read_analyze(image.config, given)

@@ -82,8 +82,8 @@ _OF_ANALYZE = {"out": "study", "slice": "slices"}
 _OF_STUDIES = ("settings", "studies")
 """Keys of `[budget]` that say which studies and settings a gate judges, and so not of one model."""
 
-_OWN = ("model", "data", "study")
-"""Keys of `[analyze]` that are about one model."""
+_OWN = ("model", "data", "study", "serving")
+"""Keys of `[analyze]` that are about one model; an address names the model of a server, too."""
 
 
 def model_keys() -> tuple[str, ...]:

@@ -36,9 +36,11 @@ __all__ = [
     "Model",
     "ModelGroup",
     "ModelOrTable",
+    "Pipeline",
     "Runtimes",
     "ScoreOutput",
     "Seed",
+    "Serving",
     "Settings",
     "Slices",
     "StudyFolder",
@@ -127,6 +129,22 @@ Group = Annotated[
         help="Samples of one group are not independent, such as images of one patient. KEY is an array of the .npz "
         "file, FILE.csv:COLUMN, a regular expression with one group for names of image files, or 'duplicates' for "
         "equal and nearly equal samples. Groups are drawn and judged as a whole.",
+    ),
+]
+Pipeline = Annotated[
+    str | None,
+    typer.Option(
+        help="How the app makes samples of photos, such as tfjs-default or canvas: variants are fed these samples, "
+        "so that the loss includes the app's preprocessing. See 'quantlab diagnose --pipelines'.",
+        show_default=False,
+    ),
+]
+Serving = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Also ask a server that speaks TensorFlow Serving's REST protocol: http://HOST:PORT/v1/models/NAME, "
+        "with /versions/N for a version. It runs in the runtime serving-rest.",
     ),
 ]
 StudyOut = Annotated[

@@ -5,7 +5,11 @@ from pathlib import Path
 
 from quantlab.formats.snippets import Wanted, identifier, python_arrays, sizes
 
-__all__ = ["keras_python", "serving_curl", "signature_python"]
+__all__ = ["export_python", "keras_python", "serving_curl", "signature_python"]
+
+
+_LIBRARIES = {"Keras 2": ("tf_keras", "models"), "Keras 3": ("keras", "saving")}
+"""Kind of a model → its library, and the module that loads it."""
 
 
 def keras_python(wanted: Wanted, kind: str, outputs: int) -> str:
@@ -16,7 +20,7 @@ def keras_python(wanted: Wanted, kind: str, outputs: int) -> str:
         kind: `Keras 3` or `Keras 2`.
         outputs: Number of outputs.
     """
-    library, load = ("tf_keras", "models") if kind == "Keras 2" else ("keras", "saving")
+    library, load = _LIBRARIES[kind]
     names = [identifier(port.name) for port in wanted.inputs]
     fed = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
     lines = [
@@ -29,6 +33,13 @@ def keras_python(wanted: Wanted, kind: str, outputs: int) -> str:
         "print(result.shape)" if outputs == 1 else "print(result)",
     ]
     return "\n".join(lines)
+
+
+def export_python(path: str, folder: str, kind: str) -> str:
+    """A comment with the code that exports a Keras model to a SavedModel."""
+    library, load = _LIBRARIES[kind]
+    save = f"save({folder!r}, save_format='tf')" if kind == "Keras 2" else f"export({folder!r})"
+    return f"# once: {library}.{load}.load_model({path!r}, compile=False).{save}"
 
 
 def signature_python(wanted: Wanted, signature: str) -> str:

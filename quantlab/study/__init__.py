@@ -4,11 +4,14 @@ from quantlab.study.analysis import analyze, load_study
 from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
+from quantlab.study.find_hazards import find_hazards
 from quantlab.study.hazards import lint_study
 from quantlab.study.importing import ImportOptions, import_outputs
+from quantlab.study.inspection import InspectOptions, inspect
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.pipelines import PipelineOptions, compare_pipelines
+from quantlab.study.reduction import ReduceOptions, reduce_study
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.shipping import CHECKED, replace_artifact
@@ -23,7 +26,9 @@ __all__ = [
     "BisectOptions",
     "DiagnoseOptions",
     "ImportOptions",
+    "InspectOptions",
     "PipelineOptions",
+    "ReduceOptions",
     "SensitivityOptions",
     "TuneOptions",
     "Tuned",
@@ -33,13 +38,16 @@ __all__ = [
     "convert",
     "copy_artifacts",
     "diagnose",
+    "find_hazards",
     "import_outputs",
+    "inspect",
     "lint_study",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
     "model_inputs",
     "read_tuning",
+    "reduce_study",
     "refuse_setting",
     "replace_artifact",
     "tune",

@@ -38,6 +38,7 @@ from quantlab.study.pipelines.fed_reference import fed_checks, fed_row, fed_warn
 from quantlab.study.pipelines.feeding import fed_samples, the_pipeline
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
+from quantlab.study.refused import locked_or_removed
 from quantlab.study.repeats import warn_of_state
 from quantlab.study.samples import draw_samples
 from quantlab.study.served import explain_servers
@@ -99,12 +100,13 @@ def analyze(
     path = Path(model)
     file = identify(path, options.model)
     plan = make_plan(options, file.kind, registries)
-    for sentence in plan.idle_runtimes({name.strip() for text in options.runtimes or () for name in text.split(",")}):
+    for sentence in plan.idle_runtimes(options, file.kind):
         (progress or Silent()).warn(sentence)
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
+    the_pipeline(options.pipeline, registries.pipelines, data)
     store = Store(options.out or study_folder(path))
-    with store.locked():
+    with locked_or_removed(store):
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress or Silent(), file, registries)
@@ -170,7 +172,7 @@ class Analysis:
     def _read(self, model: OpenedModel) -> tuple[SampleParts, SampleSet | None]:
         """The samples, and those of the declared preprocessing if variants are fed by an app's pipeline."""
         context, tuned = self.context, self.context.options.tuned
-        pipeline = the_pipeline(context, self.data)
+        pipeline = the_pipeline(context.options.pipeline, context.registries.pipelines, self.data)
         parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
         self.warnings += parts.warnings
         if tuned is not None:

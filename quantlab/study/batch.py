@@ -65,7 +65,9 @@ class BatchModel:
 
     @property
     def repeatable(self) -> bool:
-        """Whether its samples are files; what a function returns is known only when it is called."""
+        """Whether its samples are files, and no server is asked: what one says is known only when it is called."""
+        if self.options.serving is not None:
+            return False
         sources = [self.data, *([self.options.calibration] if self.options.calibration else [])]
         return all(_exists(Path(source)) for source in sources)
 

@@ -10,7 +10,7 @@ from quantlab.settings import select_settings
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import FloatLayer, Setting, TunedFormat, Tuning
 
-__all__ = ["select_runtimes", "settings_for"]
+__all__ = ["named_alone", "select_runtimes", "settings_for"]
 
 
 def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
@@ -44,10 +44,29 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
 
 
 def select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
-    """The runtimes that match names and globs; None selects the default ones."""
+    """The runtimes that match names and globs; None selects the default ones.
+
+    Raises:
+        UsageError: If a name matches nothing, or is that of a runtime that needs an address and has none.
+    """
     if asked is None:
         return tuple(runtime for runtime in known.values() if runtime.default)
-    return tuple(known[name] for name in choose("runtime", asked, list(known)))
+    runtimes, names = tuple(known[name] for name in choose("runtime", asked, list(known))), named_alone(asked)
+    for runtime in runtimes:
+        if runtime.name in names and runtime.at is not None and runtime.address is None:
+            raise UsageError(
+                f"{runtime.name} needs the address of a server; give it with --serving {_ADDRESS}, or leave "
+                f"{runtime.name} out of --runtimes"
+            )
+    return runtimes
+
+
+_ADDRESS = "http://HOST:PORT/v1/models/NAME"
+
+
+def named_alone(asked: Sequence[str] | None) -> set[str]:
+    """What was asked for, name by name; a glob is no name of a runtime."""
+    return {name.strip() for text in asked or () for name in text.split(",")}
 
 
 def _of_named_runtimes(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
@@ -55,7 +74,7 @@ def _of_named_runtimes(options: AnalyzeOptions, kind: str | None, registries: Re
 
     An address names the runtime that is there; a glob names none.
     """
-    names = {name.strip() for text in options.runtimes or () for name in text.split(",")}
+    names = named_alone(options.runtimes)
     runtimes = [
         runtime
         for runtime in registries.runtimes.values()

@@ -1,7 +1,7 @@
 """Plans the trials of a study: which settings run in which runtimes."""
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.errors import QuantlabError, UsageError
@@ -9,7 +9,7 @@ from quantlab.formats import format_of
 from quantlab.names import listed, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
-from quantlab.study.chosen_settings import select_runtimes, settings_for
+from quantlab.study.chosen_settings import named_alone, select_runtimes, settings_for
 from quantlab.study.codes import RAW
 from quantlab.study.conversions import ConversionResult
 from quantlab.study.options import AnalyzeOptions
@@ -84,24 +84,55 @@ class Plan:
             return (self.registries.python, *asked)
         return asked
 
-    def idle_runtimes(self, named: Collection[str]) -> list[str]:
+    def idle_runtimes(self, options: AnalyzeOptions, kind: str) -> list[str]:
         """Sentences about runtimes that the user named and in which none of the requested settings runs.
 
         Nothing is said if there are given variants, whose formats are not known yet.
+
+        Args:
+            options: The options of the study.
+            kind: Kind of the model.
+
+        Raises:
+            UsageError: If such a runtime runs nothing but settings that must be named, so that it was named for them.
         """
         if self.given:
             return []
+        names = named_alone(options.runtimes)
         formats = {setting.format for members in self.by_format.values() for setting in members}
         idle = [
-            runtime.name
+            runtime
             for runtime in self.runtimes
-            if runtime.name in named and not any(runtime.runs(self.registries.formats[name]) for name in formats)
+            if (runtime.name in names or runtime.address is not None)
+            and not any(runtime.runs(self.registries.formats[name]) for name in formats)
         ]
+        for runtime in idle:
+            self._refuse_idle(runtime, kind)
         return [
-            f"the runtime '{name}' runs none of the settings {listed(sorted(self.asked))}, so it has no row; add a "
-            f"setting that it runs, see 'quantlab settings', or leave it out"
-            for name in idle
+            f"the runtime '{runtime.name}' runs none of the settings {listed(sorted(self.asked))}, so it has no row; "
+            f"add a setting that it runs, see 'quantlab settings', or leave it out"
+            for runtime in idle
         ]
+
+    def _refuse_idle(self, runtime: Runtime, kind: str) -> None:
+        runs = [
+            setting
+            for setting in self.registries.settings.values()
+            if runtime.runs(self.registries.formats[setting.format])
+        ]
+        if not runs or not all(setting.by_name for setting in runs):
+            return
+        only = f"the runtime '{runtime.name}' runs {listed([setting.name for setting in runs])} only"
+        without = "leave --serving out" if runtime.address is not None else f"leave {runtime.name} out of --runtimes"
+        makeable = [setting.name for setting in runs if self.registries.takes(setting, kind)]
+        if not makeable:
+            raise UsageError(
+                f"{only}, which cannot be made from {kind}; {without}, or analyze the model from which the file was "
+                f"made"
+            )
+        raise UsageError(
+            f"{only}, and the settings are {listed(sorted(self.asked))}; add {makeable[0]} to --settings, or {without}"
+        )
 
 
 def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Registries = REAL) -> Plan:

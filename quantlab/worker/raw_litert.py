@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from quantlab.errors import TrialError
 from quantlab.runtimes.exchange import Job
 from quantlab.worker.trying import RawCalls
 
@@ -46,7 +47,8 @@ def runner_calls(job: Job) -> RawCalls:
             if one["index"] in tensors
         ]
 
-    _opened(job)
+    if not _opened(job).get_signature_list():
+        raise TrialError("the file has no signature, so it has no runner; its inputs are set by set_tensor")
     return RawCalls(by_name=lambda arrays: run(**arrays), in_order=lambda arrays: run(*arrays))
 
 

@@ -70,8 +70,8 @@ ERRORS: Sequence[KnownError] = (
     ),
     KnownError(
         r"Missing named input: (\S+) in 'inputs'",
-        "the served model has an input '{0}', which the model of the study has not; serve the SavedModel that the "
-        "study is about",
+        "the served model has an input '{0}', which the model of the study does not have; serve the SavedModel "
+        "that the study is about",
     ),
     KnownError(
         r"keys must be equal to: (\S+)",
@@ -79,9 +79,9 @@ ERRORS: Sequence[KnownError] = (
         "study is about",
     ),
     KnownError(
-        r"Type: (\w+) is not of expected type: (\w+)",
-        "the served model takes {1}, and the samples are sent as JSON of type {0}; give samples in the dtype of the "
-        "served model, or serve the SavedModel that the study is about",
+        r"JSON Value: (.+?) Type: \w+ is not of expected type: (\w+)",
+        "the served model takes {1}, and the samples hold {0}; give samples in the dtype of the served model, or serve "
+        "the SavedModel that the study is about",
     ),
     KnownError(
         r"Cannot convert JSON value: (\S+) to (\w+) without loss of precision",
@@ -93,8 +93,8 @@ ERRORS: Sequence[KnownError] = (
     ),
     KnownError(
         r"(?:Expecting tensor size: \d+|Expecting shape \S+) but got: (\S+)",
-        "samples of one request have different shapes, one of them {0}, and rows ('instances') need one shape; columns "
-        "('inputs') do not",
+        "samples of one request have different shapes, one of them {0}, and quantlab sends one shape; look for what "
+        "changes requests on their way",
     ),
     KnownError(
         r"(?:found at incorrect level|Encountered list at unexpected (?:level|size))",
@@ -159,7 +159,7 @@ def explained(status: int, text: str) -> str:
 _QUOTED = 300
 _BY_STATUS = {
     401: "the server asks for a password or token, which quantlab does not send; give an address that asks for none",
-    403: "the server does not allow the request; give an address that does",
+    403: "the server does not allow the request; give an address at which it is allowed",
     404: "the server has no model at this address; correct --serving",
     413: "the request is too large for the server; send fewer samples in each with --batch-size",
     429: "the server refuses so many requests; ask it at another time, or score fewer samples with --limit",

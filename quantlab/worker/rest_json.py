@@ -68,6 +68,9 @@ def _with_bytes(value: Any) -> Any:
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
+_OTHER = "; correct --serving if this is not TensorFlow Serving"
+
+
 def read_answer(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer.
 
@@ -79,9 +82,9 @@ def read_answer(body: bytes) -> dict[str, Any]:
         said = json.loads(body)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise TrialError(f"the server's answer is not JSON ({reason}); it begins with '{begins}'") from error
+        raise TrialError(f"the server's answer is not JSON ({reason}); it begins with '{begins}'{_OTHER}") from error
     if not isinstance(said, dict):
-        raise TrialError(f"the server's answer is not a JSON object; it begins with '{begins}'")
+        raise TrialError(f"the server's answer is not a JSON object; it begins with '{begins}'{_OTHER}")
     return said
 
 

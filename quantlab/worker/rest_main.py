@@ -146,8 +146,25 @@ def load(job: Job, server: Server) -> Execution:
         if refused.status != _BAD_REQUEST or not _takes(columns, first):
             raise
         facts = {"request": "inputs", "rows_refused": str(refused)}
-        return Execution(columns, facts, ran_on=_RAN_ON, row_by_row=True)
-    return Execution(rows, {"request": "instances"}, ran_on=_RAN_ON, row_by_row=True, columns=columns)
+        return Execution(_fitting(columns, job), facts, ran_on=_RAN_ON, row_by_row=True)
+    facts = {"request": "instances"}
+    return Execution(_fitting(rows, job), facts, ran_on=_RAN_ON, row_by_row=True, columns=columns)
+
+
+def _fitting(call: Callable[[Sequence[Array]], list[Array]], job: Job) -> Callable[[Sequence[Array]], list[Array]]:
+    """The same call; its answers must have the shapes of the reference's."""
+
+    def checked(batches: Sequence[Array]) -> list[Array]:
+        results, n = call(batches), len(batches[0])
+        for file, result in zip(job.outputs, results, strict=True):
+            if result.shape != (expected := (n, *file.shape)):
+                raise TrialError(
+                    f"the output '{file.name}' has the shape {result.shape}, and the reference's is {expected}; serve "
+                    f"the SavedModel that the study is about"
+                )
+        return results
+
+    return checked
 
 
 def _takes(call: Callable[[Sequence[Array]], list[Array]], batches: Sequence[Array]) -> bool:

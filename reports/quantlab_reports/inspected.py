@@ -1,10 +1,11 @@
 """The contract sheet of a model as tables: its inputs and outputs, the calls that were tried, and code to copy."""
 
+import shlex
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from quantlab.names import counted, excerpt
-from quantlab.types.inspection import ContractPort, ContractSheet, TriedCall
+from quantlab.types.inspection import CallSnippet, ContractPort, ContractSheet, TriedCall
 from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 
@@ -22,9 +23,21 @@ _MOST_CHARACTERS = 120
 
 def sheet_text(sheet: ContractSheet, render: Callable[[Table], str]) -> str:
     """Return the whole sheet: two tables, and then the code."""
-    parts = [render(port_table(sheet)), render(call_table(sheet))]
-    parts += [render(_snippet_table(f"{one.artifact} in {one.language}", one.text)) for one in sheet.snippets]
+    tables = [port_table(sheet), *([call_table(sheet)] if sheet.calls else [])]
+    parts = [render(table if table.cells else replace(table, headed=False)) for table in tables]
+    parts += [render(_snippet_table(_title(one, sheet), one.text)) for one in sheet.snippets]
     return "\n\n".join(parts)
+
+
+def _title(snippet: CallSnippet, sheet: ContractSheet) -> str:
+    """What the code calls, and how to get the file if quantlab converted it and kept nothing."""
+    title = f"{snippet.artifact} in {snippet.language}"
+    files = {row.name: row.path for row in sheet.artifacts}
+    model = files.get("model") or files.get("signature")
+    if files.get(snippet.artifact) or model is None:
+        return title
+    command = ["quantlab", "convert", model, "--settings", snippet.artifact, "--out", "converted"]
+    return f"{title}, with the file in converted/{snippet.artifact} that this writes: {shlex.join(command)}"
 
 
 def sheet_document(sheet: ContractSheet) -> object:
@@ -54,7 +67,9 @@ def port_table(sheet: ContractSheet) -> Table:
 
 
 def _shape(row: ContractPort) -> str:
-    """The shape; an open batch is n, and another open size is ?."""
+    """The shape; an open batch is n, another open size is ?, and what the artifact does not state is left out."""
+    if not row.shape:
+        return EMPTY
     sizes = [("n" if place == 0 else "?") if size is None else str(size) for place, size in enumerate(row.shape)]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
@@ -107,8 +122,8 @@ def _silent_line(sheet: ContractSheet, artifact: str, runtime: str) -> str:
     count = counts.same + counts.another + counts.refused
     if not count:
         return f"{artifact} in {runtime}: nothing could be tried, see the notes of its rows"
-    told = f"{counts.same} same, {counts.another} another answer without an error{which}, {counts.refused} refused"
-    return f"{artifact} in {runtime}: of {counted(count, 'attempt')} {told}"
+    told = f"{counts.same} gave the same answer, {counts.another} another one without an error{which}"
+    return f"{artifact} in {runtime}: of {counted(count, 'attempt')}, {told}, and {counts.refused} raised an error"
 
 
 def _snippet_table(title: str, text: str) -> Table:

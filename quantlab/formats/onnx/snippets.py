@@ -3,7 +3,7 @@
 import json
 
 from quantlab.formats.programs import Comparison, Program, python_program
-from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
+from quantlab.formats.snippets import URL, Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
 from quantlab.types import Port
 
 __all__ = ["javascript", "kotlin", "python", "reproduce"]
@@ -34,7 +34,7 @@ def javascript(wanted: Wanted) -> str:
     lines = [
         "import * as ort from 'onnxruntime-web';",
         "",
-        f"const session = await ort.InferenceSession.create({javascript_text(wanted.path)});",
+        f"const session = await ort.InferenceSession.create({javascript_text(wanted.path)}); {URL}",
     ]
     for port in wanted.inputs:
         made = f"new ort.Tensor('{port.dtype}', {javascript_array(port)}, {list(sizes(port))})"

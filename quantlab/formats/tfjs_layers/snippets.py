@@ -1,7 +1,7 @@
 """Code that calls a layers-model with TensorFlow.js."""
 
 from quantlab.formats.programs import Comparison, Program
-from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, sizes
+from quantlab.formats.snippets import URL, Wanted, identifier, javascript_array, javascript_text, sizes
 from quantlab.formats.tfjs_program import Loading, javascript_program
 
 __all__ = ["javascript", "reproduce"]
@@ -12,7 +12,7 @@ def javascript(wanted: Wanted) -> str:
     lines = [
         "import * as tf from '@tensorflow/tfjs';",
         "",
-        f"const model = await tf.loadLayersModel({javascript_text(wanted.path)});",
+        f"const model = await tf.loadLayersModel({javascript_text(wanted.path)}); {URL}",
     ]
     for port in wanted.inputs:
         made = f"tf.tensor({javascript_array(port)}, {list(sizes(port))}, '{port.dtype}')"

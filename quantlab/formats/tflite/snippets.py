@@ -5,7 +5,17 @@ import math
 import numpy as np
 
 from quantlab.formats.programs import Comparison, Program, python_program
-from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
+from quantlab.formats.snippets import (
+    URL,
+    Wanted,
+    formula_of,
+    identifier,
+    javascript_array,
+    javascript_text,
+    python_arrays,
+    sizes,
+    value_of,
+)
 from quantlab.types import Port
 
 __all__ = ["javascript", "kotlin", "python", "reproduce"]
@@ -33,7 +43,8 @@ def python(wanted: Wanted) -> str:
         name = identifier(port.name)
         lines.append(f'{name} = interpreter.get_tensor(outputs[{port.position}]["index"])  # {port.tensor}')
         if port.codes is not None:
-            lines.append(f'{name} = ({name}.astype("float32") - {port.codes.zero_point}) * {port.codes.scale!r}')
+            values = f'{name}.astype("float32")'
+            lines.append(f"{name} = {value_of(values, port.codes)}")
         lines.append(f'print("{name}", {name}.shape)')
     return "\n".join(lines)
 
@@ -50,11 +61,11 @@ def javascript(wanted: Wanted) -> str:
         "import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';",
         "",
         "await loadLiteRt('/wasm/');",
-        f"const model = await loadAndCompile({javascript_text(wanted.path)}, {{ accelerator: 'wasm' }});",
+        f"const model = await loadAndCompile({javascript_text(wanted.path)}, {{ accelerator: 'wasm' }}); {URL}",
     ]
     for port in wanted.inputs:
         made = f"Tensor.fromTypedArray({javascript_array(port)}, {list(sizes(port))})"
-        lines.append(f"const {identifier(port.name)} = {made}; // your values")
+        lines.append(f"const {identifier(port.name)} = {made}; // {_yours(port)}")
     outputs = sorted(wanted.outputs, key=lambda port: port.position)
     names = ", ".join(identifier(port.name) for port in outputs)
     lines.append(f"const [{names}] = await model.run([{', '.join(identifier(port.name) for port in wanted.inputs)}]);")
@@ -66,7 +77,11 @@ def _decoded(port: Port) -> str:
     values = f"{identifier(port.name)}.toTypedArray()"
     if port.codes is None:
         return values
-    return f"Float32Array.from({values}, (code) => (code - {port.codes.zero_point}) * {port.codes.scale!r})"
+    return f"Float32Array.from({values}, (code) => {value_of('code', port.codes)})"
+
+
+def _yours(port: Port) -> str:
+    return "your values" if port.codes is None else f"your codes: {formula_of(port.codes, is_input=True)}"
 
 
 def kotlin(wanted: Wanted) -> str:
@@ -85,11 +100,16 @@ def kotlin(wanted: Wanted) -> str:
             f"val {identifier(port.name)} = ByteBuffer.allocateDirect({size}).order(ByteOrder.nativeOrder())"
             f" // {port.dtype} {list(sizes(port))}"
         )
+    lines += [
+        f"// codes of {port.name}: {formula_of(port.codes, is_input=True)}"
+        for port in wanted.inputs
+        if port.codes is not None
+    ]
     fed = ", ".join(identifier(port.name) for port in wanted.inputs)
     given = ", ".join(f"{port.position} to {identifier(port.name)}" for port in wanted.outputs)
     lines.append(f"interpreter.runForMultipleInputsOutputs(arrayOf<Any>({fed}), mapOf<Int, Any>({given}))")
     lines += [
-        f"// value of {port.name} = (code - {port.codes.zero_point}) * {port.codes.scale!r}"
+        f"// values of {port.name}: {formula_of(port.codes, is_input=False)}"
         for port in wanted.outputs
         if port.codes is not None
     ]

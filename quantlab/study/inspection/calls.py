@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.formats.affine import decode
+from quantlab.names import counted
 from quantlab.study.attempts.contract import Attempt, AttemptFamily, Passed, RightInputs, fed
 from quantlab.study.inspection.feeding import FedSamples, ValueRange, ranges_of, right_inputs
 from quantlab.study.inspection.outcomes import ComparedAnswer, compare_answers
@@ -144,7 +145,8 @@ def _by_name(subject: Subject, outputs: Arrays) -> dict[str, Array]:
 def _right_row(
     subject: Subject, right: RightInputs, outputs: Mapping[str, Array], model: Mapping[str, Array] | None
 ) -> TriedCall:
-    words = f"{right.unit} of {' and '.join(f'{one.values.dtype.name} {one.values.shape[1:]}' for one in right.inputs)}"
+    each = " and ".join(f"{one.values.dtype.name} {one.values.shape[1:]}" for one in right.inputs)
+    words = f"{counted(right.unit, 'sample')} of {each}"
     codes = {port.name: port.codes for port in subject.outputs}
     shared = [name for name in outputs if model is not None and name in model]
     if model is None or not shared:

@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.formats.affine import encode
+from quantlab.names import joined
 from quantlab.npy import mapped
 from quantlab.statistics import blocks
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.inspection.subjects import Subject
 from quantlab.types import Codes, Port, SampleSet, TensorSpec
 
-__all__ = ["FedSamples", "ValueRange", "formula_of", "of_samples", "ranges_of", "right_inputs", "seeded"]
+__all__ = ["FedSamples", "ValueRange", "of_samples", "range_of_port", "ranges_of", "right_inputs", "seeded"]
 
 Array = npt.NDArray[Any]
 
@@ -45,23 +46,45 @@ class FedSamples:
     words: str
 
 
-def seeded(specs: Sequence[TensorSpec], seed: int) -> FedSamples:
-    """Make random values: numbers from 0 to 1, and 0 or 1 for integers, since those may be indices of a short table.
+def seeded(specs: Sequence[TensorSpec], seed: int, codes: Mapping[str, Codes] | None = None) -> FedSamples:
+    """Make random values in the range that an input is known to take.
+
+    These are the values that its codes stand for, or all numbers of 8 bits. Floats are from 0 to 1. Wider integers are
+    0 or 1, since they may be indices of a short table.
 
     Args:
         specs: The inputs; open sizes are filled with 32.
         seed: Seed of the random numbers.
+        codes: Name of an input → the codes that a file stores its values as.
     """
     random = np.random.default_rng(seed)
-    values = {}
+    values, words = {}, []
     for spec in specs:
         shape = (TRIED_SAMPLES, *(_OPEN_SIZE if size is None else size for size in spec.shape[1:]))
-        dtype = np.dtype(spec.dtype)
-        numbers = random.random(shape) if dtype.kind == "f" else random.integers(0, 2, shape)
-        values[spec.name] = numbers.astype(dtype)
-    return FedSamples(
-        values, {}, f"random values, seed {seed}: from 0 to 1, integers 0 or 1 (give --data for real samples)"
-    )
+        dtype, of_codes = np.dtype(spec.dtype), (codes or {}).get(spec.name)
+        if of_codes is not None:
+            lowest, highest = (_value(of_codes, code) for code in (of_codes.lowest, of_codes.highest))
+            values[spec.name] = (lowest + (highest - lowest) * random.random(shape)).astype(dtype)
+            words.append("values of all codes")
+        elif dtype.kind == "f":
+            values[spec.name] = random.random(shape).astype(dtype)
+            words.append("floats from 0 to 1")
+        else:
+            lowest, highest = _integers(dtype)
+            values[spec.name] = random.integers(lowest, highest + 1, shape).astype(dtype)
+            words.append("integers 0 or 1" if highest == 1 else f"integers {lowest} to {highest}".replace("-", "−"))
+    kinds = joined(list(dict.fromkeys(words)))
+    return FedSamples(values, {}, f"random values, seed {seed}: {kinds} (give --data for real samples)")
+
+
+def _integers(dtype: np.dtype[Any]) -> tuple[int, int]:
+    if dtype.kind not in "iu" or dtype.itemsize > 1:
+        return 0, 1
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def _value(codes: Codes, code: int) -> float:
+    return (code - codes.zero_point) * codes.scale + codes.offset
 
 
 def of_samples(samples: SampleSet) -> FedSamples:
@@ -88,6 +111,14 @@ def _range_of(values: Array) -> ValueRange | None:
     return ValueRange(float(lowest), float(highest), len(values)) if lowest <= highest else None
 
 
+def range_of_port(found: ValueRange | None, port: Port) -> ValueRange | None:
+    """The range of values in the unit of an input: in codes, if it takes codes."""
+    if found is None or port.codes is None:
+        return found
+    lowest, highest = encode(np.array([found.lowest, found.highest]), port.codes, port.dtype)
+    return ValueRange(float(lowest), float(highest), found.samples)
+
+
 def right_inputs(subject: Subject, fed: FedSamples) -> RightInputs:
     """The samples in the dtypes, codes and batch size that a subject takes."""
     return RightInputs(tuple(_right_input(subject, port, fed) for port in subject.inputs), subject.unit)
@@ -100,18 +131,3 @@ def _right_input(subject: Subject, port: Port, fed: FedSamples) -> RightInput:
     values = values[np.arange(count) % len(values)]
     taken = encode(values, port.codes, port.dtype) if port.codes else values.astype(port.dtype)
     return RightInput(subject.own_names[port.name], port.shape, taken)
-
-
-def formula_of(codes: Codes, *, is_input: bool) -> str:
-    """How codes are computed, to copy.
-
-    >>> formula_of(Codes(0.5, 3, 0, 255), is_input=True)
-    'code = clip(round(value / 0.5) + 3, 0, 255)'
-    >>> formula_of(Codes(0.5, -3, -128, 127), is_input=False)
-    'value = (code + 3) * 0.5'
-    """
-    if is_input:
-        sign, zero = ("-", -codes.zero_point) if codes.zero_point < 0 else ("+", codes.zero_point)
-        return f"code = clip(round(value / {codes.scale!r}) {sign} {zero}, {codes.lowest}, {codes.highest})"
-    sign, zero = ("+", -codes.zero_point) if codes.zero_point < 0 else ("-", codes.zero_point)
-    return f"value = (code {sign} {zero}) * {codes.scale!r}"

@@ -28,3 +28,8 @@ class InspectOptions:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     time_limit: float = 600.0
     """Seconds without a message after which a converter or runtime is ended."""
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "runtimes"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, tuple(getattr(self, name).split(",")))

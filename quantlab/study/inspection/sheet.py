@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from quantlab.errors import ArtifactError, QuantlabError, UsageError
 from quantlab.formats import Format, artifact_sha256, describe_given, format_of
+from quantlab.formats.snippets import formula_of
 from quantlab.models import ModelFile, identify
-from quantlab.names import choose
+from quantlab.names import choose, listed
 from quantlab.processes import ChildPool
 from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress, Silent
@@ -21,17 +22,26 @@ from quantlab.runtimes import Runtime
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.store import Store
 from quantlab.study.attempts.registry import ATTEMPTS
+from quantlab.study.chosen_settings import named_alone
 from quantlab.study.context import Context, model_options, open_model, pool_for
 from quantlab.study.conversions import make_variants
 from quantlab.study.inspection.calls import SubjectCalls, calls_of
-from quantlab.study.inspection.feeding import FedSamples, ValueRange, formula_of, of_samples, seeded
+from quantlab.study.inspection.feeding import FedSamples, ValueRange, of_samples, range_of_port, seeded
 from quantlab.study.inspection.options import InspectOptions
 from quantlab.study.inspection.snippets import artifact_snippets, model_snippets
-from quantlab.study.inspection.subjects import Artifact, Subject, artifact_subjects, model_ports, model_subjects
+from quantlab.study.inspection.subjects import (
+    Artifact,
+    Subject,
+    artifact_subjects,
+    model_ports,
+    model_subjects,
+    runs_calls,
+    tries_calls,
+)
 from quantlab.study.inspection.trying import Caller
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import OpenedModel, Port, SampleSet, Setting, TensorSpec
-from quantlab.types.inspection import CallSnippet, ContractPort, ContractSheet, SheetArtifact, TriedCall
+from quantlab.types.inspection import CallSnippet, ContractPort, ContractSheet, SheetArtifact
 
 __all__ = ["inspect"]
 
@@ -49,6 +59,16 @@ def inspect(
     registries: Registries = REAL,
 ) -> ContractSheet:
     """Make the contract sheet of a model and its artifacts, or of artifacts alone.
+
+    >>> import quantlab
+    >>> options = quantlab.InspectOptions(runtimes=("python",))
+    >>> sheet = quantlab.inspect(["model.tflite"], options=options)  # doctest: +SKIP
+    >>> for port in sheet.ports:  # doctest: +SKIP
+    ...     print(port.direction, port.name, port.shape, port.dtype)
+    input zebra (1, 3) int8
+    output yak (1, 3) int8
+    >>> sheet.silent  # the calls that gave another answer without an error  # doctest: +SKIP
+    ()
 
     Args:
         subjects: At most one model, and artifacts; without a model, the artifacts need not be of the same model.
@@ -79,7 +99,10 @@ def _sorted(
     artifacts = dict(options.variants)
     for path in map(Path, subjects):
         format_ = format_of(path, registries.formats)
-        if format_ is None or (format_.as_model is not None and model is None):
+        opened = format_ is not None and (
+            format_.served_by_signature or (format_.as_model is not None and model is None)
+        )
+        if format_ is None or opened:
             if model is not None and not path.exists():
                 raise ArtifactError(f"there is no artifact at '{path}'; give a file or folder that exists")
             if model is not None:
@@ -96,7 +119,12 @@ def _runtimes(options: InspectOptions, registries: Registries) -> tuple[Runtime,
     known = registries.runtimes
     if options.runtimes is None:
         return tuple(runtime for runtime in known.values() if runtime.default)
-    return tuple(known[name] for name in choose("runtime", list(options.runtimes), list(known)))
+    chosen = tuple(known[name] for name in choose("runtime", list(options.runtimes), list(known)))
+    calling = {runtime.name: runtime for runtime in known.values() if tries_calls(runtime, registries)}
+    silent = [runtime.name for runtime in chosen if runtime.name not in calling]
+    if named := [name for name in silent if name in named_alone(options.runtimes)]:
+        raise UsageError(f"no calls are tried in the runtime '{named[0]}'; choose from {', '.join(calling)}")
+    return tuple(runtime for runtime in chosen if runtime.name in calling)
 
 
 @dataclass(slots=True)
@@ -120,12 +148,11 @@ class _Sheet:
             fed = seeded(model.description.inputs, self.options.seed) if samples is None else of_samples(samples)
             artifacts, failed = self._artifacts(context, model, samples, given)
             own = self._own_artifact(context, model)
-            subjects = [
-                *(model_subjects(model, model_options(context)) if own is None else self._subjects_of(own)),
-                *(subject for artifact in artifacts for subject in self._subjects_of(artifact)),
-            ]
+            models = list(model_subjects(model, model_options(context)) if own is None else self._subjects_of(own))
+            subjects = [*models, *(subject for artifact in artifacts for subject in self._subjects_of(artifact))]
             calls = self._call_all(subjects, fed, pool, has_model=True)
-            model_rows = [SheetArtifact(name, file.kind, text, file.sha256, ()) for name in ("model", "signature")]
+            names = dict.fromkeys(one.artifact for one in models) if own is None else ("model",)
+            known = [SheetArtifact(name, file.kind, str(file.path), file.sha256, ()) for name in names]
             snippets = [
                 *(() if own is not None else model_snippets(model)),
                 *(
@@ -134,8 +161,8 @@ class _Sheet:
                     for snippet in artifact_snippets(artifact)
                 ),
             ]
-            rows = [*model_rows, *map(_described, artifacts), *failed]
-            return self._sheet(text, fed, subjects, calls, rows, snippets)
+            rows = [*known, *map(_described, artifacts), *failed]
+            return self._sheet(text, dict.fromkeys((row.name for row in rows), fed), subjects, calls, rows, snippets)
 
     def of_artifacts(self, text: str, given: Mapping[str, Path]) -> ContractSheet:
         with ChildPool(self.folder, self.options.time_limit, WORKERS_WITHOUT_TENSORFLOW) as pool:
@@ -143,16 +170,16 @@ class _Sheet:
             calls: list[SubjectCalls] = []
             rows: list[SheetArtifact] = []
             snippets: list[CallSnippet] = []
-            fed: FedSamples | None = None
+            fed: dict[str, FedSamples] = {}
             for name, path in given.items():
                 artifact = self._given_alone(name, path)
                 own = list(self._subjects_of(artifact))
-                fed = self._fed_alone(artifact)
+                fed[name] = self._fed_alone(artifact)
                 subjects += own
-                calls += self._call_all(own, fed, pool, has_model=False)
+                calls += self._call_all(own, fed[name], pool, has_model=False)
                 rows.append(_described(artifact))
                 snippets += artifact_snippets(artifact)
-            if fed is None:
+            if not fed:
                 raise UsageError("give a model or an artifact to inspect")
             return self._sheet(text, fed, subjects, calls, rows, snippets)
 
@@ -240,7 +267,8 @@ class _Sheet:
             for port in artifact.inputs
         )
         samples = self._samples(specs)
-        return seeded(specs, self.options.seed) if samples is None else of_samples(samples)
+        codes = {port.name: port.codes for port in artifact.inputs if port.codes}
+        return seeded(specs, self.options.seed, codes) if samples is None else of_samples(samples)
 
     def _own_artifact(self, context: Context, model: OpenedModel) -> Artifact | None:
         """The model as an artifact, if it already is one."""
@@ -273,24 +301,39 @@ class _Sheet:
     def _sheet(
         self,
         text: str,
-        fed: FedSamples,
+        fed: Mapping[str, FedSamples],
         subjects: Sequence[Subject],
         calls: Sequence[SubjectCalls],
         artifacts: Sequence[SheetArtifact],
         snippets: Iterable[CallSnippet],
     ) -> ContractSheet:
-        rows: list[TriedCall] = [row for made in calls for row in made.rows]
         places: dict[str, list[str]] = {}
         for subject in subjects:
             places.setdefault(subject.artifact, []).append(subject.runtime)
-        listed = [
-            replace(artifact, runtimes=tuple(places.get(artifact.name, ())))
-            for artifact in artifacts
-            if artifact.failure is not None or artifact.name in places
+        return ContractSheet(
+            text,
+            " and ".join(dict.fromkeys(one.words for one in fed.values())),
+            self.options.data is not None,
+            tuple(self._called(artifact, places.get(artifact.name, ())) for artifact in artifacts),
+            tuple(_ports(subjects, calls, fed)),
+            tuple(row for made in calls for row in made.rows),
+            tuple(snippets),
+        )
+
+    def _called(self, artifact: SheetArtifact, places: Sequence[str]) -> SheetArtifact:
+        """The row of an artifact; one that the user gave and that nothing calls has failed."""
+        if artifact.failure is not None or places or not artifact.path:
+            return replace(artifact, runtimes=tuple(places))
+        format_ = self.registries.formats.get(artifact.kind) or self.registries.format_of_model(artifact.kind)
+        others = [
+            runtime.name
+            for runtime in self.registries.runtimes.values()
+            if format_ is not None and [*runs_calls(format_, runtime, self.registries)]
         ]
-        ports = tuple(_ports(subjects, calls, fed))
-        own = self.options.data is not None
-        return ContractSheet(text, fed.words, own, tuple(listed), ports, tuple(rows), tuple(snippets))
+        if not others:
+            return replace(artifact, failure="it is called as a model only; inspect it alone")
+        asked = listed([runtime.name for runtime in self.runtimes])
+        return replace(artifact, failure=f"it is not called in {asked}; choose --runtimes from {', '.join(others)}")
 
 
 def _served(path: Path, format_: Format) -> Path:
@@ -310,17 +353,20 @@ def _described(artifact: Artifact) -> SheetArtifact:
     )
 
 
-def _ports(subjects: Sequence[Subject], calls: Sequence[SubjectCalls], fed: FedSamples) -> Iterator[ContractPort]:
+def _ports(
+    subjects: Sequence[Subject], calls: Sequence[SubjectCalls], fed: Mapping[str, FedSamples]
+) -> Iterator[ContractPort]:
     """The inputs and outputs of each artifact, with the ranges of the first of its runtimes that answered."""
     seen: dict[str, tuple[Subject, Mapping[str, ValueRange]]] = {}
     for subject, made in zip(subjects, calls, strict=True):
         if subject.artifact not in seen or not seen[subject.artifact][1]:
             seen[subject.artifact] = subject, made.ranges
     for artifact, (subject, ranges) in seen.items():
+        given = fed[artifact].ranges
         for port in subject.inputs:
-            yield _port(artifact, port, fed.ranges.get(port.name), is_input=True)
+            yield _port(artifact, port, range_of_port(given.get(port.name), port), is_input=True)
         for port in subject.outputs:
-            yield _port(artifact, port, ranges.get(port.name) if fed.ranges else None, is_input=False)
+            yield _port(artifact, port, ranges.get(port.name) if given else None, is_input=False)
 
 
 def _port(artifact: str, port: Port, values: ValueRange | None, *, is_input: bool) -> ContractPort:

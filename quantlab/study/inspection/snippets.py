@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from quantlab.formats.snippets import Wanted
-from quantlab.models.snippets import keras_python, serving_curl, signature_python
+from quantlab.models.snippets import export_python, keras_python, serving_curl, signature_python
 from quantlab.study.inspection.subjects import Artifact, model_ports
 from quantlab.types import OpenedModel
 from quantlab.types.inspection import CallSnippet
@@ -22,7 +22,10 @@ def model_snippets(model: OpenedModel) -> Iterator[CallSnippet]:
         text = keras_python(Wanted(str(path), inputs, outputs), model.description.kind, len(outputs))
         yield CallSnippet("model", "Python", text)
     wanted = Wanted(str(exported), inputs, outputs)
-    yield CallSnippet("signature", "Python", signature_python(wanted, model.signature))
+    text = signature_python(wanted, model.signature)
+    if model.description.kind != "SavedModel":
+        text = f"{export_python(str(path), wanted.path, model.description.kind)}\n{text}"
+    yield CallSnippet("signature", "Python", text)
     yield CallSnippet("signature", "curl", serving_curl(wanted, model.signature))
 
 

@@ -10,7 +10,7 @@ from quantlab.runtimes import Host, Job, Runtime, python
 from quantlab.types import PYTHON, OpenedModel, Port, Variant
 from quantlab.types.executor_options import ExecutorOptions
 
-__all__ = ["Artifact", "Subject", "artifact_subjects", "model_ports", "model_subjects"]
+__all__ = ["Artifact", "Subject", "artifact_subjects", "model_ports", "model_subjects", "runs_calls", "tries_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,22 @@ def model_subjects(model: OpenedModel, options: ExecutorOptions) -> Iterator[Sub
         yield Subject(artifact, runtime, way, python.HOST, job, inputs, outputs, own)
 
 
+def tries_calls(runtime: Runtime, registries: Registries) -> bool:
+    """Whether artifacts are called in a runtime as programs call them; a server's answers are compared elsewhere."""
+    return any(True for format_ in registries.formats.values() for _ in runs_calls(format_, runtime, registries))
+
+
+def runs_calls(format_: Format, runtime: Runtime, registries: Registries) -> Iterator[str]:
+    """Yield the ways in which programs call artifacts of a format in a runtime; the only one of JavaScript is ``.
+
+    There are none if the runtime does not run the format, or cannot try calls that may be wrong.
+    """
+    if runtime == registries.python:
+        yield from format_.python.raw
+    elif runtime.host.tries and format_.javascript is not None and runtime.runs(format_):
+        yield ""
+
+
 def artifact_subjects(
     artifact: Artifact, registries: Registries, runtimes: tuple[Runtime, ...], *, unsafe: bool
 ) -> Iterator[Subject]:
@@ -105,9 +121,9 @@ def artifact_subjects(
     job = Job(format_.name, path, "", 1, 0, 0, (), (), options, format_.python, format_.javascript)
     ends = (artifact.inputs, artifact.outputs, artifact.own_names)
     for runtime in runtimes:
-        if runtime == registries.python:
-            for way in format_.python.raw:
+        for way in runs_calls(format_, runtime, registries):
+            if runtime == registries.python:
                 yield Subject(artifact.name, f"{PYTHON}, {way}", way, runtime.host, job, *ends)
-        elif runtime.host.tries and runtime.runs(format_):
-            there = replace(job, backend=runtime.backend)
-            yield Subject(artifact.name, runtime.name, "", runtime.host, there, *ends)
+            else:
+                there = replace(job, backend=runtime.backend)
+                yield Subject(artifact.name, runtime.name, way, runtime.host, there, *ends)

@@ -1,17 +1,17 @@
 """The scored samples as an app's pipeline makes them: every runtime is fed these, and the reference is run on both."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
+from quantlab.errors import QuantlabError, RuntimeUnavailable, SamplesError, UsageError
 from quantlab.names import counted, shortened
 from quantlab.npy import writable
-from quantlab.pipelines import ChosenPipeline, StepRun, Unprepared, chosen_pipelines
+from quantlab.pipelines import AppPipeline, ChosenPipeline, StepRun, Unprepared, chosen_pipelines, refuse_absent
 from quantlab.preprocessing import arranged, pipeline_for, values_of
 from quantlab.runtimes import create_output
 from quantlab.samples import files_of, intact_samples, samples_sha256
@@ -27,22 +27,33 @@ __all__ = ["fed_samples", "the_pipeline"]
 _NAMED = 3
 
 
-def the_pipeline(context: Context, data: str) -> ChosenPipeline | None:
-    """The pipeline by which the app makes samples; None if none is named.
+def the_pipeline(asked: str | None, known: Mapping[str, AppPipeline], data: str) -> ChosenPipeline | None:
+    """The pipeline by which the app makes samples; None if none is named. Nothing is run.
+
+    Args:
+        asked: Its name, with modifiers.
+        known: All pipelines.
+        data: The samples, as the user named them.
 
     Raises:
         UsageError: If there is no such pipeline, several are named, or the samples are no photos.
+        RuntimeUnavailable: If the pipeline does not run on this machine.
     """
-    asked = context.options.pipeline
     if asked is None:
         return None
-    chosen = chosen_pipelines([asked], context.registries.pipelines)
+    chosen = chosen_pipelines([asked], known)
     if len(chosen) != 1:
         names = shortened([f"'{one.name}'" for one in chosen], most=_NAMED)
         raise UsageError(f"the variants are fed by one pipeline, and '{asked}' names {names}; name one of them")
     if not Path(data).is_dir():
         raise UsageError(f"a pipeline makes samples of photos, and '{data}' is no folder; leave --pipeline out")
-    return chosen[0]
+    (one,) = chosen
+    try:
+        for step in (one.app.decoder, one.app.resizer):
+            refuse_absent(step)
+    except QuantlabError as error:
+        raise RuntimeUnavailable(f"the pipeline '{one.name}' does not run on this machine: {error}") from error
+    return one
 
 
 def fed_samples(context: Context, one: ChosenPipeline, declared: SampleSet, model: ModelDescription) -> SampleSet:
@@ -52,15 +63,12 @@ def fed_samples(context: Context, one: ChosenPipeline, declared: SampleSet, mode
         The same samples in the same order, with labels, slices and groups, and other inputs.
 
     Raises:
-        RuntimeUnavailable: If the pipeline does not run on this machine.
+        UsageError: If the model has several inputs, or the pipeline's colours or values do not fit its input.
         SamplesError: If it gives no tensor for one of the files.
     """
     spec = only_input(model.inputs, text=declared.source, kind="a folder of images")
     pipeline = pipeline_for(context.options.preprocessing, spec)
     steps = BlockSteps(StepRun(context.pool, context.store.work, {}), pipeline, (one.app,))
-    steps.check()
-    if (reason := steps.reason(one.app)) is not None:
-        raise RuntimeUnavailable(f"the pipeline '{one.name}' does not run on this machine: {reason}")
     places = {step.place.name: step.place.environment() for step in (one.app.decoder, one.app.resizer)}
     about = {"samples": declared.sha256, "origins": declared.origins_sha256, "declared": pipeline.sha256}
     key = key_of({**about, "pipeline": one.name, "places": places})
@@ -68,7 +76,7 @@ def fed_samples(context: Context, one: ChosenPipeline, declared: SampleSet, mode
     kept = context.store.read(record, SampleSet)
     if kept is not None and intact_samples(kept) == "intact":
         return kept
-    feeding = _Feeding(context, one, pipeline, steps, declared)
+    feeding = _Feeding(context, one, pipeline, one.of(pipeline), steps, declared)
     fed = feeding.written(context.store.root / "samples" / "fed" / key)
     context.store.write(record, fed)
     return fed
@@ -79,13 +87,24 @@ class _Feeding:
     context: Context
     one: ChosenPipeline
     declared: Pipeline
+    own: Pipeline
+    """The declared one with the colour order and values of the pipeline."""
     steps: BlockSteps
     samples: SampleSet
 
     def written(self, folder: Path) -> SampleSet:
-        """The set in a folder, which is replaced."""
+        """The set in a folder, which is replaced; on failure nothing is left behind."""
         for place in (folder, partial := folder.with_name(f"{folder.name}.partial")):
             shutil.rmtree(place, ignore_errors=True)
+        try:
+            fed = self._written(partial)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return replace(fed, folder=folder)
+
+    def _written(self, partial: Path) -> SampleSet:
         inputs = {self.samples.input_file(spec.name).name for spec in self.samples.inputs}
         shutil.copytree(
             self.samples.folder, partial, ignore=lambda _, names: [name for name in names if name in inputs]
@@ -93,9 +112,7 @@ class _Feeding:
         words = f"{self.samples.preprocessing}; the variants are fed by the pipeline '{self.one.name}' instead"
         fed = replace(self.samples, folder=partial, preprocessing=words)
         self._write(fed)
-        sha256 = samples_sha256(fed)
-        partial.rename(folder)
-        return replace(fed, folder=folder, sha256=sha256)
+        return replace(fed, sha256=samples_sha256(fed))
 
     def _write(self, fed: SampleSet) -> None:
         names = files_of(fed)
@@ -107,14 +124,14 @@ class _Feeding:
         target = writable(fed.input_file(spec.name))
         step, progress = f"prepare {counted(fed.n, 'photo')} by {self.one.name}", self.context.progress
         progress.begin(step, fed.n)
-        own, failures = self.one.of(self.declared), []
+        failures: list[str] = []
         for block in photos.blocks():
             images = self.steps.own(self.one.app, photos.paths[block.start : block.stop])
             for place, image in zip(block, images, strict=True):
                 if isinstance(image, Unprepared):
                     failures.append(f"'{names[place]}' ({image.reason})")
                 else:
-                    target[place] = _in_range(arranged(self.declared, values_of(own, image)), target.dtype)
+                    target[place] = _in_range(arranged(self.declared, values_of(self.own, image)), target.dtype)
             progress.advance(step, len(block))
         self._refuse(failures)
         target.flush()

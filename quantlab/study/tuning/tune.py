@@ -24,12 +24,15 @@ from quantlab.study.costs import EXPECTED_SECONDS
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
 from quantlab.study.overlap import sample_hashes, seen_samples
+from quantlab.study.pipelines.feeding import the_pipeline
 from quantlab.study.plan import make_plan
+from quantlab.study.refused import locked_or_removed
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
 from quantlab.study.tuning.acceptance import Goal, refuse_unguided
 from quantlab.study.tuning.activations import sum_inputs
 from quantlab.study.tuning.early import on_search_samples, refuse_early
+from quantlab.study.tuning.fed import SearchSamples
 from quantlab.study.tuning.float_ops import FloatOpsSearch
 from quantlab.study.tuning.measuring import Bench
 from quantlab.study.tuning.weights import WeightSearch
@@ -113,6 +116,7 @@ def tune(
     deadline = time.monotonic() + 60 * search.minutes
     options, progress = options or AnalyzeOptions(), progress or Silent()
     refuse_unguided(search.budget)
+    make_plan(options, None, registries)  # names first: they cost nothing
     refuse_unknown_metric(options.metric, registries.metrics)
     target = target_of(search.budget, registries)
     path = Path(model)
@@ -121,10 +125,11 @@ def tune(
     _refuse_unsearchable(options.settings or (), registries)
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
+    the_pipeline(options.pipeline, registries.pipelines, data)
     if (warning := _not_searched(options.settings or (), file.kind, target, registries)) is not None:
         progress.warn(warning)
     store = Store(options.out or study_folder(path))
-    with store.locked():
+    with locked_or_removed(store):
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress, file, registries)
@@ -202,7 +207,7 @@ class _Search:
     model: OpenedModel
     parts: SampleParts
     samples: SampleSet
-    """For the search."""
+    """What is fed in the search."""
     study: Study
     """Of the settings on these samples; it is not stored."""
     outputs: tuple[TensorSpec, ...]
@@ -212,21 +217,19 @@ class _Search:
         """Draw the samples, and measure the settings on those of the search."""
         model = open_model(context)
         parts = draw_samples(context, model, data, search=True)
-        samples = parts.search
-        if samples is None:
-            raise UsageError("the samples have no part for the search")
         quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
         in_python = replace(context, options=quick)
-        reference_seconds = refuse_early(in_python, data, model, parts, budget)
+        aside_seconds = refuse_early(in_python, data, model, parts, budget)
+        searched = SearchSamples.of(context, data, model.description, parts)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
-        scored = analysis.score(analysis.begin(model, samples, parts.calibration))
+        scored = analysis.score(analysis.begin(model, searched.fed, parts.calibration, declared=searched.declared))
         # What the budget says about variants and cannot be judged is refused now, and not after the search.
         gather(scored.study, on_search_samples(budget), registries=context.registries)
         if (warning := refuse_unguided(budget, scored.study.scored_output)) is not None:
             context.progress.warn(warning)
         outputs = scored.result.probe.outputs
-        deadline += reference_seconds
-        return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
+        deadline += aside_seconds + searched.seconds
+        return cls(context, data, budget, target, deadline, model, parts, searched.fed, scored.study, outputs)
 
     def run(self) -> Tuning:
         """Search in each format; one whose float32 artifact is missing is left out, if there are others."""
@@ -246,7 +249,7 @@ class _Search:
             formats=formats,
             search_sha256=self.samples.sha256,
             calibration_sha256=self.parts.calibration.sha256 if self.parts.calibration else "",
-            seen=seen_samples(self.samples, self.parts.calibration),
+            seen=seen_samples(self.parts.search, self.parts.calibration),
         )
 
     @property
@@ -307,6 +310,7 @@ class _Search:
             {
                 **model_identity(self.context),
                 "samples": self.samples.sha256,
+                **({"declared": self.study.declared.sha256} if self.study.declared else {}),
                 "baseline": float32.sha256,
                 "output": self.study.scored_output,
                 "metric": metric,
@@ -336,7 +340,7 @@ class _Search:
         calibration = self.parts.calibration
         if calibration is None:
             return {}
-        indices = _apart(calibration, self.parts.scored, self.samples)
+        indices = _apart(calibration, self.parts.scored, self.parts.search or self.samples)
         if len(indices) < calibration.n:
             self.context.progress.warn(_left_out(calibration.n - len(indices), calibration.n))
         if not indices:

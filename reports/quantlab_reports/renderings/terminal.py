@@ -24,6 +24,8 @@ def render(table: Table, *, width: int | None = None) -> str:
         lines = [*above, *([""] if above else []), grids, ""]
     else:
         lines = [*above, *_lines(table, width)]
+    if table.code and not table.cells:  # a title and its code, without terms
+        return "\n".join([*above, *below, "", *table.code])
     end = [HINT, *below, "", *table.code] if table.code else [*below, HINT]
     return "\n".join([*lines, *end])
 
