@@ -55,12 +55,12 @@ PLANTED = {
     "a depthwise kernel with one scale": (
         [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
         {"codes": spread_kernel(), **SCALES},
-        ["warning PER-TENSOR-DEPTHWISE codes", "note ALREADY-QUANTIZED kernel"],
+        ["warning PER-TENSOR-DEPTHWISE codes", "note ALREADY-QUANTIZED kernel", "note UNSUPPORTED-OP kernel"],
     ),
     "a scale of zero": (
         [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
         {"codes": np.full((4, 1, 3, 3), 100, np.int8), "scale": np.array(0, np.float32), "zero": SCALES["zero"]},
-        ["error ZERO-SCALE codes", "note ALREADY-QUANTIZED kernel"],
+        ["error ZERO-SCALE codes", "note ALREADY-QUANTIZED kernel", "note UNSUPPORTED-OP kernel"],
     ),
     "a norm in training": (
         [node("BatchNormalization", ["x", *NORM], "y", training_mode=1)],
@@ -74,7 +74,11 @@ PLANTED = {
         {},
         ["note UNSUPPORTED-OP y"],
     ),
-    "random numbers": ([node("RandomNormalLike", ["x"], "y")], {}, ["warning RANDOM-OP y"]),
+    "random numbers": (
+        [node("RandomNormalLike", ["x"], "y")],
+        {},
+        ["warning RANDOM-OP y", "note UNSUPPORTED-OP y"],
+    ),
     "two softmaxes": (
         [node("Softmax", ["x"], "one"), node("Softmax", ["one"], "y")],
         {},
