@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["lint"]
 
 _IDS = "Ids, beginnings of ids and globs, separated by commas."
+_ALL = "all"
 
 
 def lint(
@@ -36,7 +37,10 @@ def lint(
     ignore: Annotated[list[str] | None, typer.Option(help=f"Leave these hazards out. {_IDS}")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     explain: Annotated[
-        str | None, typer.Option(help="Explain one hazard, by its id: what happens, how to see it, what to do.")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Explain one hazard: what happens, how to see it, what to do. 'all' lists the ids."
+        ),
     ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
@@ -76,7 +80,7 @@ def _examine(paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str]
     from quantlab.types.lint import LintResult
 
     result = LintResult((), ())
-    for path in paths:
+    for path in dict.fromkeys(paths):
         if (path / "study.json").is_file():
             from quantlab.study import lint_study
 
@@ -96,18 +100,19 @@ def _write_junit(path: Path, result: "LintResult") -> None:
 
 
 def _explained(name: str) -> str:
-    """The sentences of one hazard, in the width of the terminal.
+    """The sentences of one hazard, or a line for each, in the width of the terminal.
 
     Raises:
         UsageError: If there is no such hazard.
     """
-    from quantlab.lint import HAZARDS
-    from quantlab.names import nearest
+    from quantlab.lint import HAZARDS, nearest_hazard
     from quantlab_reports.renderings.fitting import wrapped
 
+    if name == _ALL:
+        return _listed()
     hazard = HAZARDS.get(name.upper())
     if hazard is None:
-        raise UsageError(f"there is no hazard '{name}'; {nearest(name.upper(), HAZARDS)}")
+        raise UsageError(f"there is no hazard '{name}'; {nearest_hazard(name)}")
     parts: Sequence[str] = (
         f"{hazard.id} ({hazard.severity}): {hazard.title}.",
         hazard.happens,
@@ -117,3 +122,11 @@ def _explained(name: str) -> str:
     )
     width = terminal_width()
     return "\n".join(line for part in parts for line in wrapped(part, width))
+
+
+def _listed() -> str:
+    """A line for each hazard: its id, severity and title."""
+    from quantlab.lint import HAZARDS
+
+    widest = max(map(len, HAZARDS))
+    return "\n".join(f"{hazard.id:{widest}}  {hazard.severity:7}  {hazard.title}" for hazard in HAZARDS.values())
