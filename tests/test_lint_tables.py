@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -31,6 +32,7 @@ from quantlab.lint.known_ops import (
     tfjs_kernels,
     tfjs_ops,
 )
+from quantlab.lint.saved_model_kernels import kernels_of
 from quantlab.lint.weights import facts_of
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules" / "@tensorflow"
@@ -210,3 +212,14 @@ def test_sources_and_training_of_either_version(version: int) -> None:
         ("drop", ("image",), True),
         ("sum", ("image", "drop"), False),
     ]
+
+
+# Graphs of SavedModels
+
+
+def test_functions_that_call_themselves_end() -> None:
+    again = [SimpleNamespace(name=name, op="f", input=["x"], attr={}) for name in ("one", "two")]
+    signature = SimpleNamespace(name="f", input_arg=[SimpleNamespace(name="x")], output_arg=[SimpleNamespace(name="y")])
+    function = SimpleNamespace(signature=signature, node_def=again, ret={"y": "two:y:0"})
+    graph = SimpleNamespace(node=again[:1], library=SimpleNamespace(function=[function]))
+    assert kernels_of(graph, ["one"], lambda _: np.zeros(1)) == {}

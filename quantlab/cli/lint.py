@@ -35,6 +35,13 @@ def lint(
         typer.Option(help=f"Look for these hazards only. {_IDS} [default: all]", show_default=False),
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help=f"Leave these hazards out. {_IDS}")] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(
+            help="Signature of a SavedModel; of a study, its own is taken. [default: the only one, or serving_default]",
+            show_default=False,
+        ),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     explain: Annotated[
         str | None,
@@ -60,7 +67,7 @@ def lint(
     render = rendering_of(format)  # checked first, because this takes no time
     from quantlab_reports.hazards import hazard_table, lint_document
 
-    result = _examine(paths, select or (), ignore or ())
+    result = _examine(paths, select or (), ignore or (), signature)
     if json:
         print_json(lint_document(result))
     else:
@@ -74,7 +81,9 @@ def lint(
     return BREAKS if result.counts["error"] else OK
 
 
-def _examine(paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str]) -> "LintResult":
+def _examine(
+    paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str], signature: str | None
+) -> "LintResult":
     """Examine files, and studies with all that they hold, in the order in which they are given."""
     from quantlab.lint import lint as examine_files
     from quantlab.types.lint import LintResult
@@ -86,7 +95,7 @@ def _examine(paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str]
 
             result += lint_study(path, select=select, ignore=ignore)
         else:
-            result += examine_files([path], select=select, ignore=ignore)
+            result += examine_files([path], select=select, ignore=ignore, signature=signature)
     return result
 
 

@@ -16,7 +16,13 @@ from quantlab.types.lint import Finding, LintResult, Unread
 __all__ = ["choose_hazards", "examine", "examine_file", "lint", "nearest_hazard"]
 
 
-def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> LintResult:
+def lint(
+    paths: Sequence[Path],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    signature: str | None = None,
+) -> LintResult:
     """Examine models and artifacts.
 
     Args:
@@ -25,6 +31,7 @@ def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[
         select: Ids, beginnings of ids, and globs, of which each may hold several, separated by commas; empty selects
             all hazards.
         ignore: The same, for hazards to leave out; it wins over `select`.
+        signature: Of SavedModels; None takes the one that is served.
 
     Raises:
         UsageError: If a text of `select` or `ignore` matches no id.
@@ -33,20 +40,20 @@ def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[
     paths = tuple(dict.fromkeys(paths))
     for path in paths:
         try:
-            findings += examine_file(path, hazards)
+            findings += examine_file(path, hazards, signature)
         except QuantlabError as error:
             unread.append(Unread(str(path), str(error)))
     return LintResult(tuple(map(str, paths)), tuple(findings), tuple(unread))
 
 
-def examine_file(path: Path, hazards: Sequence[Hazard]) -> list[Finding]:
-    """Examine one file.
+def examine_file(path: Path, hazards: Sequence[Hazard], signature: str | None = None) -> list[Finding]:
+    """Examine one file; a signature is that of a SavedModel.
 
     Raises:
         ModelError: If there is no file, or it is no complete model.
         ArtifactError: If it is no complete artifact, or a value in it is of a type that no check expects.
     """
-    subject = read_subject(path)
+    subject = read_subject(path, signature)
     with reading(path, ArtifactError, "a value in it is none that Keras or a converter writes, so convert it again"):
         return examine(subject, hazards)
 

@@ -47,6 +47,9 @@ class WeightFacts:
     scales: tuple[float, ...] = ()
     """Scales of affine codes."""
     zero_points: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
+    """What the batch norm behind a kernel multiplies each output channel by, where a reader of graphs tells; or empty.
+    """
     saturated: int = 0
     """Number of 32-bit codes at the ends of their range."""
     beyond_int32: int = 0
