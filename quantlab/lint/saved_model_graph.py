@@ -15,7 +15,7 @@ from quantlab.errors import ModelError
 from quantlab.foreign import reading
 from quantlab.formats.savedmodel.artifact import signature_of
 from quantlab.lint.saved_model_kernels import Kernel, kernels_of
-from quantlab.lint.subject import Op, Role, WeightFacts
+from quantlab.lint.subject import KERAS_ROLES, Op, WeightFacts
 from quantlab.lint.weights import facts_of
 from quantlab.models.graph_ops import reached_nodes
 from quantlab.processes import Document, Emit, serve
@@ -85,14 +85,6 @@ def _ports(tensors: Any) -> Iterator[Port]:
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _NOT_OF_THE_MODEL = ("optimizer", "OPTIMIZER_SLOT", "keras_api/", "save_counter")
-_ROLES: dict[str, Role] = {
-    "depthwise_kernel": "depthwise",
-    "gamma": "gamma",
-    "beta": "beta",
-    "bias": "bias",
-    "moving_mean": "mean",
-    "moving_variance": "variance",
-}
 
 
 def _variables(folder: Path, graph: Any, outputs: Sequence[str]) -> Iterator[WeightFacts]:
@@ -132,7 +124,7 @@ def _kernel_names(kernels: Mapping[str, Kernel]) -> Mapping[str, str]:
 
 
 def _variable(place: str, owner: str, last: str, values: Any) -> WeightFacts:
-    role = _ROLES.get(last, "kernel" if values.ndim > 1 and "kernel" in last else "constant")
+    role = KERAS_ROLES.get(last, "kernel" if values.ndim > 1 and "kernel" in last else "constant")
     axes = (-2, -1) if role == "depthwise" else (-1,) if role == "kernel" else ()
     return facts_of(place, values, axes, role=role, owner=owner)
 

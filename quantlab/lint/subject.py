@@ -6,12 +6,25 @@ from typing import Any, Literal
 
 from quantlab.types import Port
 
-__all__ = ["Kind", "Layer", "Op", "Role", "Subject", "TensorFacts", "WeightFacts", "is_foreign"]
+__all__ = ["KERAS_ROLES", "Kind", "Layer", "Op", "Role", "Subject", "TensorFacts", "WeightFacts", "is_foreign"]
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "graph-model", "layers-model", "TFLite", "ONNX"]
 
 Role = Literal["kernel", "depthwise", "bias", "gamma", "beta", "mean", "variance", "constant"]
 """What a weight does: `kernel` is that of a convolution or product, `constant` everything else."""
+
+KERAS_ROLES: Mapping[str, Role] = {
+    "kernel": "kernel",
+    "pointwise_kernel": "kernel",
+    "recurrent_kernel": "kernel",
+    "depthwise_kernel": "depthwise",
+    "bias": "bias",
+    "gamma": "gamma",
+    "beta": "beta",
+    "moving_mean": "mean",
+    "moving_variance": "variance",
+}
+"""Name that Keras gives to a weight of a layer → what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

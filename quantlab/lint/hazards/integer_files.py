@@ -5,31 +5,33 @@ from collections.abc import Iterator, Mapping
 
 from quantlab.lint.contract import Evidence, Hazard
 from quantlab.lint.subject import Op, Subject, TensorFacts
-from quantlab.types import Port
+from quantlab.preprocessing.modes import MODES
+from quantlab.types import Codes
 
 __all__ = ["HAZARDS"]
 
-_PIXEL_STEPS = {"x/127.5 − 1": (2 / 255, -1.0), "x/255": (1 / 255, 0.0)}
-"""Usual pipelines of pixels → the step between two pixel values, and the value of pixel 0."""
+_PIPELINES = {"x/127.5 − 1": MODES["tf"], "x/255": MODES["unit"]}
+"""Usual pipelines of pixels: the scale is the step between two pixel values, and the offset the value of pixel 0."""
 _SAME_STEP = 0.02
 _HALF_WAY = 0.02
 
 
 def _half_way(subject: Subject) -> Iterator[Evidence]:
     for port in subject.inputs:
-        for pipeline, (step, first) in _PIXEL_STEPS.items():
-            if port.codes is not None and port.dtype in {"uint8", "int8"} and _is_half_way(port, step, first):
+        for pipeline, mode in _PIPELINES.items():
+            codes = port.codes if port.dtype in {"uint8", "int8"} else None
+            if codes is not None and _is_half_way(codes, mode.scale[0], mode.offset[0]):
                 yield Evidence(
                     port.name,
-                    f"with its scale {port.codes.scale:.5g} and zero point {port.codes.zero_point}, every pixel of "
+                    f"with its scale {codes.scale:.5g} and zero point {codes.zero_point}, every pixel of "
                     f"{pipeline} lies half way between two codes",
                 )
 
 
-def _is_half_way(port: Port, step: float, first: float) -> bool:
-    if port.codes is None or port.codes.scale <= 0 or abs(step / port.codes.scale - 1) > _SAME_STEP:
+def _is_half_way(codes: Codes, step: float, first: float) -> bool:
+    if codes.scale <= 0 or abs(step / codes.scale - 1) > _SAME_STEP:
         return False
-    return abs((first / port.codes.scale + port.codes.zero_point) % 1 - 0.5) < _HALF_WAY
+    return abs((first / codes.scale + codes.zero_point) % 1 - 0.5) < _HALF_WAY
 
 
 _APART = 8.0
