@@ -139,7 +139,7 @@ CASES: dict[str, tuple[Subject, str, Subject]] = {
     ),
     "MIXED-PRECISION": (
         keras(layer("Dense", dtype={"class_name": "Policy", "config": {"name": "mixed_float16"}})),
-        "1 layers have the policy mixed_float16",
+        "1 layer has the policy mixed_float16",
         keras(layer("Dense", dtype="float32")),
     ),
     "UINT8-IO-HALFWAY": (

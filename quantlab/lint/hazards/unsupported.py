@@ -91,21 +91,21 @@ def _minor(version: str) -> str:
 
 
 def _unknown_to_layers(subject: Subject) -> Iterator[Evidence]:
-    from quantlab.formats.tfjs_layers.keras_layers import TFJS_LAYERS
-
     severity: Severity = "error" if subject.kind == "layers-model" else "note"
     for layer in subject.layers:
-        if layer.kind == "Lambda" or is_foreign(layer):
-            continue  # LAMBDA-LAYER and CUSTOM-LAYER
-        unknown = [] if layer.kind in TFJS_LAYERS else [layer.kind]
-        unknown = unknown or [
-            f"the activation {name}" for name in _activations(layer) if name not in LAYERS_ACTIVATIONS
-        ]
-        for what in unknown:
-            article = "" if what.startswith("the ") else "a "
-            yield Evidence(
-                str(layer), f"a layers-model cannot have {article}{what}: tfjs 4.22 does not know it", severity
-            )
+        for unknown in _unknown_of(layer):
+            yield Evidence(str(layer), f"a layers-model cannot have {unknown}: tfjs 4.22 does not know it", severity)
+
+
+def _unknown_of(layer: Layer) -> list[str]:
+    """The layer, or else its activations, if tfjs-layers does not know them."""
+    from quantlab.formats.tfjs_layers.keras_layers import TFJS_LAYERS
+
+    if layer.kind == "Lambda" or is_foreign(layer):
+        return []  # LAMBDA-LAYER and CUSTOM-LAYER
+    if layer.kind not in TFJS_LAYERS:
+        return [f"a {layer.kind}"]
+    return [f"the activation {name}" for name in _activations(layer) if name not in LAYERS_ACTIVATIONS]
 
 
 def _activations(layer: Layer) -> list[str]:
