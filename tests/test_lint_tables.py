@@ -184,6 +184,16 @@ def test_the_predicted_sqnr_is_that_of_rounding() -> None:
     assert np.allclose(predicted, measured[:2], atol=0.3)
 
 
+def test_values_below_half_a_step_are_their_own_error() -> None:
+    sparse = np.full((1000, 2), 1e-3)
+    sparse[0], sparse[:, 0] = 0.2, np.linspace(-1, 1, 1000)
+    step = 2 / 255
+    (_, predicted), rounded = channel_sqnrs(facts_of("w", sparse, (1,)), step), np.round(sparse[:, 1] / step) * step
+    measured = 10 * np.log10(np.square(sparse[:, 1]).sum() / np.square(rounded - sparse[:, 1]).sum())
+    assert abs(predicted - measured) < 0.3
+    assert min(channel_sqnrs(facts_of("w", np.float64([[1, 1e-2], [1, 2e-3]]), (1,)), 0.05)) == 0
+
+
 # Configurations
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.lint.subject import Role, WeightFacts
+from quantlab.lint.subject import OCTAVES, Role, WeightFacts
 from quantlab.types import StoredWeight
 
 __all__ = ["facts_of", "facts_of_stored"]
@@ -79,6 +79,7 @@ def _of_floats(values: Array, axes: Sequence[int]) -> dict[str, Any]:
         "low": tuple(channels.min(axis=1).tolist()),
         "high": tuple(channels.max(axis=1).tolist()),
         "rms": tuple(np.sqrt(np.square(channels).mean(axis=1)).tolist()),
+        **_of_octaves(channels),
         "values": tuple(values.reshape(-1).tolist()) if _is_kept(values, finite) else (),
     }
 
@@ -94,6 +95,20 @@ def _by_channel(values: Array, axes: Sequence[int]) -> Array:
         return values.reshape(1, -1)
     moved = np.moveaxis(values, axes, range(len(axes)))
     return moved.reshape(math.prod(moved.shape[: len(axes)]), -1)
+
+
+def _of_octaves(channels: Array) -> dict[str, Any]:
+    """Numbers and sums of squares of the values in each octave below the largest magnitude of their channel."""
+    if len(channels) < 2:
+        return {}
+    size = np.abs(channels)
+    largest = size.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = np.nan_to_num(-np.log2(size / largest), nan=OCTAVES, posinf=OCTAVES)  # zeros, and channels of zeros
+    octave = np.minimum(below, OCTAVES - 1).astype(np.int64) + OCTAVES * np.arange(len(size))[:, None]
+    energies = np.bincount(octave.reshape(-1), np.square(size).reshape(-1), OCTAVES * len(size))
+    counts = np.bincount(octave.reshape(-1), minlength=OCTAVES * len(size))
+    return {"counts": tuple(counts.tolist()), "energies": tuple(energies.tolist())}
 
 
 def _relative(error: Array, values: Array) -> float:

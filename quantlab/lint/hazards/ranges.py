@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from quantlab.lint.contract import ANY, MODELS, Evidence, Hazard
-from quantlab.lint.subject import Kind, Layer, Role, Subject, WeightFacts
+from quantlab.lint.subject import OCTAVES, Kind, Layer, Role, Subject, WeightFacts
 from quantlab.names import decibels
 
 __all__ = ["HAZARDS", "channel_sqnrs", "with_norms_folded"]
@@ -26,20 +28,24 @@ _DEAD = 1e-3
 def channel_sqnrs(weight: WeightFacts, step: float) -> tuple[float, ...]:
     """SQNR in decibels of each live channel, if its values are rounded to multiples of a step.
 
-    The noise of rounding has the power step²/12, where values spread over several steps. Channels whose values are all
-    below a thousandth of the largest value of the tensor are left out: nothing depends on them.
+    The noise of rounding has the power step²/12, where values spread over several steps. Values below half a step
+    become 0 and are their own error; those between a half and one become one step, each as far from it as the root mean
+    square of its octave. Channels whose values are all below a thousandth of the largest value of the tensor are left
+    out: nothing depends on them.
 
     Args:
         weight: A kernel with channels.
         step: Larger than 0.
     """
-    noise = step / math.sqrt(12)
-    least = _DEAD * max(map(_reach, weight.low, weight.high), default=0.0)
-    return tuple(
-        20 * math.log10(rms / noise)
-        for low, high, rms in zip(weight.low, weight.high, weight.rms, strict=True)
-        if rms > 0 and _reach(low, high) >= least
-    )
+    reaches = np.maximum(np.abs(weight.low), np.abs(weight.high))
+    counts = np.reshape(weight.counts, (-1, OCTAVES))
+    energies = np.reshape(weight.energies, (-1, OCTAVES))
+    size = np.sqrt(energies / np.maximum(counts, 1))  # of the values of an octave
+    spread = counts * step**2 / 12
+    next_to_one = np.maximum(spread, counts * (step - size) ** 2)
+    noise = np.where(size <= step / 2, energies, np.where(size < step, next_to_one, spread)).sum(axis=1)
+    live = (reaches >= _DEAD * reaches.max(initial=0.0)) & (noise > 0)
+    return tuple((10 * np.log10(energies.sum(axis=1)[live] / noise[live])).tolist())
 
 
 def _reach(low: float, high: float) -> float:
@@ -119,6 +125,7 @@ def _scaled(weight: WeightFacts, factors: Sequence[float]) -> WeightFacts:
         low=tuple(low for low, _ in ends),
         high=tuple(high for _, high in ends),
         rms=tuple(rms * abs(factor) for rms, factor in zip(weight.rms, factors, strict=True)),
+        energies=tuple((np.reshape(weight.energies, (-1, OCTAVES)) * np.square(factors)[:, None]).reshape(-1).tolist()),
     )
 
 
