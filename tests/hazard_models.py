@@ -13,7 +13,7 @@ import numpy as np
 
 from quantlab.processes import Document, Emit, serve
 
-__all__ = ["CLEAN", "PLANTED"]
+__all__ = ["CLEAN", "NORMED", "PLANTED"]
 
 PLANTED: Mapping[str, tuple[str, ...]] = {
     "overflow.keras": ("warning F16-OVERFLOW head/bias",),
@@ -26,6 +26,7 @@ PLANTED: Mapping[str, tuple[str, ...]] = {
     "layer_norm.h5": ("warning LAYERNORM-EPSILON norm (LayerNormalization)",),
     "upsampled.h5": ("warning UPSAMPLE-HALFPIXEL larger (UpSampling2D)",),
     "dropping.h5": ("warning TRAINING-TRUE drop (Dropout)",),
+    "wide_norm_saved_model": ("warning CHANNEL-SPREAD model/first/kernel",),
     "random": ("warning RANDOM-OP random_uniform/RandomUniform",),
     "large_integers": ("warning INT64-WRAP Const",),
     "keepdims": ("error KEEPDIMS-IGNORED pool (GlobalAveragePooling2D)",),
@@ -41,6 +42,9 @@ PLANTED: Mapping[str, tuple[str, ...]] = {
     "called_float32.tflite": ("warning LABEL-LIE ",),
 }
 """File or folder → severity, hazard and place of each finding, in order."""
+
+NORMED: tuple[str, ...] = ("normed_2.h5", "normed_2.saved", "normed_3.keras", "normed_3.saved")
+"""Models with a batch norm behind layers of several kinds; the graph-model of each has its name without the suffix."""
 
 CLEAN: tuple[str, ...] = (
     "clean.keras",
@@ -119,7 +123,10 @@ def _keras2_files(folder: Path) -> None:
     image = tf_keras.Input((12,), name="image")
     dropped = layers.Dropout(0.5, name="drop")(layers.Dense(4)(image), training=True)
     tf_keras.Model(image, dropped).save(folder / "dropping.h5")
-    _keras2(*_convolutions(layers), shape=(8, 8, 2)).save(folder / "clean.h5")
+    clean = _keras2(*_convolutions(layers), shape=(8, 8, 2))
+    clean.save(folder / "clean.h5")
+    _spread_norm(clean.get_layer("norm"))
+    clean.save(folder / "wide_norm_saved_model", save_format="tf")
 
 
 def _saved_models(folder: Path) -> None:
@@ -170,6 +177,44 @@ def _graph(model: Any, folder: Path, **options: Any) -> None:
     convert_tf_saved_model(str(saved), str(folder), **options)
 
 
+def _normed_files(folder: Path) -> None:
+    """Layers with weights, each with a batch norm behind it, as files of both versions and as graph-models."""
+    import keras
+    import tf_keras
+    from tensorflowjs.converters.tf_saved_model_conversion_v2 import convert_tf_saved_model
+
+    old = _keras2(*_normed_layers(tf_keras.layers), shape=(12, 12, 2))
+    new = _keras3(*_normed_layers(keras.layers), shape=(12, 12, 2))
+    _set_weights(old)
+    _set_weights(new)
+    old.save(folder / "normed_2.h5")
+    old.save(folder / "normed_2.saved", save_format="tf")
+    new.save(folder / "normed_3.keras")
+    new.export(folder / "normed_3.saved", verbose=False)
+    for name in ("normed_2", "normed_3"):
+        convert_tf_saved_model(str(folder / f"{name}.saved"), str(folder / name))
+
+
+def _normed_layers(layers: Any) -> list[Any]:
+    computing = [
+        layers.Conv2D(3, 3, name="biased"),
+        layers.Conv2D(4, 3, use_bias=False, name="bare"),
+        layers.Conv2D(5, 2, use_bias=False, dilation_rate=2, name="dilated"),
+        layers.DepthwiseConv2D(2, name="depthwise"),
+        layers.SeparableConv2D(6, 2, use_bias=False, name="separable"),
+        layers.Conv2DTranspose(7, 2, name="transposed"),
+        layers.Dense(8, name="dense"),
+    ]
+    return [layer for one in computing for layer in (one, layers.BatchNormalization(name=f"{one.name}_norm"))]
+
+
+def _set_weights(model: Any) -> None:
+    """Give a model weights, of which no two channels have the same norm."""
+    drawn = np.random.default_rng(3)
+    for layer in model.layers:
+        layer.set_weights([drawn.uniform(0.5, 2, weight.shape) for weight in layer.get_weights()])
+
+
 def _tflite_files(folder: Path) -> None:
     import tensorflow as tf
 
@@ -214,7 +259,7 @@ def _tflite(function: Any, samples: Sequence[Any] = (), ends: Any = None, *, fle
 def _make(request: Document, _emit: Emit) -> None:
     folder = Path(request["folder"])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    for make in (_keras3_files, _keras2_files, _saved_models, _tfjs_files, _tflite_files):
+    for make in (_keras3_files, _keras2_files, _saved_models, _normed_files, _tfjs_files, _tflite_files):
         make(folder)
 
 

@@ -1,6 +1,7 @@
 """`quantlab lint` as a command: its table, its exit status, and what it writes for programs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -55,12 +56,12 @@ PLANTED = {
     "a depthwise kernel with one scale": (
         [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
         {"codes": spread_kernel(), **SCALES},
-        ["warning PER-TENSOR-DEPTHWISE codes", "note ALREADY-QUANTIZED kernel"],
+        ["warning PER-TENSOR-DEPTHWISE codes", "note ALREADY-QUANTIZED kernel", "note UNSUPPORTED-OP kernel"],
     ),
     "a scale of zero": (
         [DEQUANTIZED, node("Conv", ["x", "kernel"], "y", group=4)],
         {"codes": np.full((4, 1, 3, 3), 100, np.int8), "scale": np.array(0, np.float32), "zero": SCALES["zero"]},
-        ["error ZERO-SCALE codes", "note ALREADY-QUANTIZED kernel"],
+        ["error ZERO-SCALE codes", "note ALREADY-QUANTIZED kernel", "note UNSUPPORTED-OP kernel"],
     ),
     "a norm in training": (
         [node("BatchNormalization", ["x", *NORM], "y", training_mode=1)],
@@ -74,7 +75,11 @@ PLANTED = {
         {},
         ["note UNSUPPORTED-OP y"],
     ),
-    "random numbers": ([node("RandomNormalLike", ["x"], "y")], {}, ["warning RANDOM-OP y"]),
+    "random numbers": (
+        [node("RandomNormalLike", ["x"], "y")],
+        {},
+        ["warning RANDOM-OP y", "note UNSUPPORTED-OP y"],
+    ),
     "two softmaxes": (
         [node("Softmax", ["x"], "one"), node("Softmax", ["one"], "y")],
         {},
@@ -133,6 +138,58 @@ def test_the_table(folder: Path) -> None:
         "What happens, how to see it and what to do: 'quantlab lint --explain NONFINITE-WEIGHT'.",
         "Terms: quantlab glossary",
     ]
+
+
+EXPLAINED = "What happens, how to see it and what to do: 'quantlab lint --explain F16-OVERFLOW'."
+OVERFLOW = "1 of 4 values are beyond the range of float16 (the largest"
+OLD = "its opset 11 has no scale for each channel, which opset 13"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        pytest.param(["fine.onnx"], ["No hazard in 1 file."], id="nothing"),
+        pytest.param(["fine.onnx", "broken.onnx", "--select", "F16"], ["No hazard in 2 files."], id="nothing in two"),
+        pytest.param(["gone.onnx"], ["No file was examined."], id="no file"),
+        pytest.param(
+            ["fine.onnx", "large.onnx", "./large.onnx", "broken.onnx"],
+            [
+                "file         hazard            severity    where       notes",
+                "-----------  ----------------  ----------  ----------  " + "-" * len(OVERFLOW),
+                f"large.onnx   F16-OVERFLOW      warning     kernel      {OVERFLOW}",
+                f"{'':55}is 1e+05)",
+                f"             OLD-CONVERTER     note        whole file  {OLD}",
+                f"{'':55}brought",
+                "broken.onnx  NONFINITE-WEIGHT  error       kernel      1 of 4 values are NaN",
+                "",
+                "1 error, 1 warning, 1 note in 3 files.",
+                EXPLAINED,
+            ],
+            id="several files, one of them twice",
+        ),
+        pytest.param(
+            ["a/large.onnx", "a/b/broken.onnx", "--ignore", "OLD"],
+            [
+                "Files in 'a':",
+                "",
+                "file           hazard            severity    where    notes",
+                "-------------  ----------------  ----------  -------  " + "-" * len(OVERFLOW),
+                f"large.onnx     F16-OVERFLOW      warning     kernel   {OVERFLOW}",
+                f"{'':54}is 1e+05)",
+                "b/broken.onnx  NONFINITE-WEIGHT  error       kernel   1 of 4 values are NaN",
+                "",
+                "1 error, 1 warning in 2 files.",
+                EXPLAINED,
+            ],
+            id="files of one folder",
+        ),
+    ],
+)
+def test_what_is_printed(folder: Path, arguments: list[str], lines: list[str]) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    for name, place in (("large", "a"), ("broken", "a/b")):
+        shutil.copy(folder / f"{name}.onnx", folder / place)
+    assert lint(folder, *arguments).stdout.splitlines() == [*lines, "Terms: quantlab glossary"]
 
 
 @pytest.mark.parametrize(
@@ -226,11 +283,27 @@ def test_explain(folder: Path) -> None:
     assert done.stdout.splitlines()[:1] == ["ELU-ALPHA (error): tfjs does not load an ELU whose alpha is not 1."]
 
 
+def test_all_ids(folder: Path) -> None:
+    lines = lint(folder, "--explain", "all").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(HAZARDS)
+    assert "ELU-ALPHA                error    tfjs does not load an ELU whose alpha is not 1" in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         pytest.param([], "'quantlab lint' needs a model or an artifact; give one or several paths", id="no path"),
         pytest.param(["fine.onnx", "--select", "F17"], "no hazard has an id like 'F17'; ", id="an unknown id"),
+        pytest.param(
+            ["fine.onnx", "--ignore", "ELU-ALFA,OUTLIR"],
+            "no hazard has an id like 'ELU-ALFA'; did you mean 'ELU-ALPHA'?",
+            id="a typo of what is ignored",
+        ),
+        pytest.param(
+            ["fine.onnx", "--select", "NOSUCH"],
+            "no hazard has an id like 'NOSUCH'; 'quantlab lint --explain all' lists the ids",
+            id="no id that is like it",
+        ),
         pytest.param(
             ["--explain", "RELU-SLOP"], "there is no hazard 'RELU-SLOP'; did you mean 'RELU-SLOPE'", id="a typo"
         ),

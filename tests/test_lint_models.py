@@ -4,15 +4,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import quantlab_in_process
-from hazard_models import CLEAN, PLANTED
+from hazard_models import CLEAN, NORMED, PLANTED
 from kept import kept, make_in_fork
 from saved_model_bytes import write_saved_model
 from study_fixtures import a_failure, a_study, a_trial, a_variant
 
 from quantlab.formats.savedmodel.artifact import SERVED, SIGNATURE
-from quantlab.lint import lint
+from quantlab.lint import lint, read_subject
+from quantlab.lint.hazards.ranges import with_norms_folded
 from quantlab.store import Store
 from quantlab.study import lint_study
 from quantlab.types import Cost, Costs, Inside, Machine, ModelDescription, WeightRow
@@ -47,6 +49,23 @@ def test_clean(name: str, hazard_models: Path) -> None:
     assert found_in(hazard_models / name) == ()
 
 
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in NORMED])
+def test_norms_are_folded_as_the_converter_folds_them(name: str, hazard_models: Path) -> None:
+    """The channels of every kernel are those of the graph-model, whether its batch norm is folded or not."""
+    path = hazard_models / name
+    expected, found = kernels(path.with_suffix("")), kernels(path)
+    assert len(expected) == len(found) == 8
+    for (shape, channels), (own, folded) in zip(expected, found, strict=True):
+        assert own == shape
+        np.testing.assert_allclose(folded, channels, rtol=1e-5)
+
+
+def kernels(path: Path) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Shape, and root mean square of each channel, of every kernel of a model; no two have the same shape."""
+    weights = with_norms_folded(read_subject(path))
+    return sorted((weight.shape, weight.rms) for weight in weights if weight.role in {"kernel", "depthwise"})
+
+
 def test_a_folder_of_convert(hazard_models: Path, tmp_path: Path) -> None:
     shutil.copy(hazard_models / "flex.tflite", tmp_path / "model.tflite")
     assert found_in(tmp_path) == PLANTED["flex.tflite"]
@@ -59,9 +78,31 @@ def test_the_signature_of_a_saved_model_is_that_of_an_analysis(tmp_path: Path) -
     assert unread.reason == (
         f"the SavedModel '{path}' has no signature 'serving_default' (it has 'one', 'two'); export it again with one"
     )
+    (unread,) = lint([path], signature="three").unread
+    assert unread.reason == (
+        f"the SavedModel '{path}' has no signature 'three' (it has 'one', 'two'); name one of them with --signature"
+    )
     (tmp_path / SIGNATURE).write_text("two\n")
     shutil.rmtree(path / "variables")  # they have no checksums, which TensorFlow reads
     assert found_in(path) == ()
+    assert found_in(tmp_path) == ()  # the folder of the converter
+    (tmp_path / SIGNATURE).unlink()
+    assert lint([path], signature="one").unread == ()
+
+
+def test_a_study_of_a_saved_model_is_examined_by_its_signature(tmp_path: Path) -> None:
+    ports = {"inputs": {"x": ("x:0", (4,))}, "outputs": {"y": ("y:0", (3,))}}
+    path = write_saved_model(tmp_path / "model", **ports, signatures=("one", "two"))
+    shutil.rmtree(path / "variables")
+    served = write_saved_model(tmp_path / "artifact" / SERVED, **ports, signatures=("one", "two"))
+    shutil.rmtree(served / "variables")
+    (served.parent / SIGNATURE).write_text("two\n")
+    made = a_study(tmp_path)
+    variant = a_variant(tmp_path, "savedmodel-float32", format="savedmodel", path=served)
+    model = replace(made.model, path=str(path), kind="SavedModel", signature="two")
+    Store(tmp_path).write_study(replace(made, model=model, trials=(a_trial(tmp_path, variant=variant),)))
+    result = lint_study(tmp_path)
+    assert (result.files, result.unread) == ((str(path), str(served)), ())
 
 
 DEPTHWISE = "StatefulPartitionedCall/model/wide/depthwise/ReadVariableOp"

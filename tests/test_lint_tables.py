@@ -2,24 +2,37 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from onnx_web_ops import PACKAGE, read_ops
+from onnxruntime.capi import onnxruntime_pybind11_state
+from tfjs_kernels import BACKENDS, Source, missing_in
 
 from quantlab.lint.hazards.ranges import channel_sqnrs
 from quantlab.lint.keras_config import layers_of
 from quantlab.lint.known_ops import (
     LAYERS_ACTIVATIONS,
     NEEDED_BY_GRAPHS,
-    NOT_IN_WASM,
-    NOT_IN_WEBGPU,
+    NOT_IN_ONNX_RUNTIME,
+    RECENT_IN_ONNX_RUNTIME,
+    RECENT_IR_VERSIONS,
+    RECENT_OPSETS,
     RECENT_TFLITE,
+    onnx_web_ops,
+    tfjs_kernels,
     tfjs_ops,
 )
+from quantlab.lint.saved_model_kernels import kernels_of
 from quantlab.lint.weights import facts_of
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules" / "@tensorflow"
@@ -32,26 +45,88 @@ def test_the_ops_of_tfjs_are_those_of_the_installed_converter() -> None:
     assert not NEEDED_BY_GRAPHS & {"Erfc", "Conv2D"}
 
 
-def kernels(backend: str) -> set[str]:
-    """Kernels that a backend registers, in lower case, because files and kernels are spelled otherwise."""
-    file = MODULES / f"tfjs-backend-{backend}" / "dist" / "register_all_kernels.js"
-    if not file.is_file():
-        pytest.skip("needs node_modules, which a development install has")
-    return {name.lower().lstrip("_") for name in re.findall(r"import \{ (\w+)Config", file.read_text())}
+def installed(place: Path) -> Path:
+    """A package of npm, which a development install has."""
+    if not place.is_dir():
+        pytest.skip(f"needs '{place}', which a development install has")
+    return place
 
 
-_OF_OTHER_KERNELS = {"irfft": "ifft", "rfft": "fft", "uniquev2": "unique"}
-"""Op → the kernel that it runs on, where the names differ."""
+def test_the_kernels_of_tfjs_are_those_of_the_installed_packages() -> None:
+    package = json.loads((installed(MODULES / "tfjs-converter") / "package.json").read_text())
+    table, missing = tfjs_kernels(), missing_in(Source(MODULES))
+    assert table.version == package["version"]
+    assert table.backends == tuple(BACKENDS)
+    assert table.missing == {op: backends for op, backends in missing.items() if backends}
+    assert set(table.since) <= set(missing)
+
+
+def test_ops_have_a_first_version_where_they_run() -> None:
+    table = tfjs_kernels()
+    assert not [op for op, since in table.since.items() if set(since) & set(table.missing.get(op, ()))]
+    first = {version for since in table.since.values() for version in since.values()}
+    assert {len(version.split(".")) for version in first} == {2}
+    assert not table.since.get("Conv2D")
 
 
 @pytest.mark.parametrize(
-    ("backend", "missing"),
-    [pytest.param("wasm", NOT_IN_WASM, id="wasm"), pytest.param("webgpu", NOT_IN_WEBGPU, id="webgpu")],
+    ("op", "kernels"),
+    [
+        pytest.param("Conv2D", {"conv2d", "reshape"}, id="a kernel of its own"),
+        pytest.param("_FusedConv2D", {"fusedconv2d"}, id="a fused one, without its unfused form"),
+        pytest.param("Abs", {"abs"}, id="a kernel for real numbers"),
+        pytest.param("NonMaxSuppressionV4", set(), id="none: it is computed in JavaScript"),
+        pytest.param("LowerBound", {"reshape", "searchsorted"}, id="a function of another"),
+        pytest.param("ComplexAbs", {"complexabs"}, id="complex numbers"),
+    ],
 )
-def test_kernels_that_a_backend_lacks(backend: str, missing: frozenset[str]) -> None:
-    names = {_OF_OTHER_KERNELS.get(name.lower(), name.lower()) for name in missing}
-    assert not names & kernels(backend)
-    assert names <= kernels("cpu")
+def test_kernels_that_an_op_needs(op: str, kernels: set[str]) -> None:
+    installed(MODULES / "tfjs-core")
+    assert Source(MODULES).needs()[op] == kernels
+
+
+def test_the_ops_of_onnxruntime_web_are_those_of_the_installed_package() -> None:
+    table = onnx_web_ops()
+    assert {"version": table.version, "webgl": table.webgl, "webgpu": table.webgpu} == read_ops(installed(PACKAGE))
+
+
+def runs(opset: int, ir: int) -> bool:
+    """Whether the installed ONNX Runtime loads a file of these versions."""
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    try:
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except onnxruntime_pybind11_state.Fail:
+        return False
+    return True
+
+
+OWN = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
+
+
+def known_here(table: Mapping[int, str]) -> set[int]:
+    """Versions that the installed ONNX Runtime loads, as a table says."""
+    return {number for number, first in table.items() if tuple(map(int, first.split("."))) <= OWN}
+
+
+def test_the_installed_onnx_runtime_loads_what_the_tables_say() -> None:
+    for table, versions in ((RECENT_OPSETS, lambda opset: (opset, 8)), (RECENT_IR_VERSIONS, lambda ir: (11, ir))):
+        known = known_here(table)
+        loaded = {number for number in range(min(table), max(table) + 3) if runs(*versions(number))}
+        assert loaded == known
+
+
+def test_ops_without_a_kernel_of_onnx_runtime() -> None:
+    kernels = {kernel.op_name for kernel in onnxruntime_pybind11_state.get_all_opkernel_def()}
+    newest = max(known_here(RECENT_OPSETS))
+    names = {schema.name for schema in onnx.defs.get_all_schemas() if schema.domain == ""}
+    since = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.since_version <= newest}
+    schemas = [onnx.defs.get_schema(name, newest) for name in names & since]
+    bare = {schema.name for schema in schemas if not (schema.has_function or schema.has_context_dependent_function)}
+    later = {op for op, first in RECENT_IN_ONNX_RUNTIME.items() if tuple(map(int, first.split("."))) > OWN}
+    assert bare - kernels - {"Constant"} == NOT_IN_ONNX_RUNTIME | (later & since)
+    assert set(RECENT_IN_ONNX_RUNTIME) - later <= kernels
 
 
 def test_activations_of_layers_models() -> None:
@@ -109,6 +184,16 @@ def test_the_predicted_sqnr_is_that_of_rounding() -> None:
     assert np.allclose(predicted, measured[:2], atol=0.3)
 
 
+def test_values_below_half_a_step_are_their_own_error() -> None:
+    sparse = np.full((1000, 2), 1e-3)
+    sparse[0], sparse[:, 0] = 0.2, np.linspace(-1, 1, 1000)
+    step = 2 / 255
+    (_, predicted), rounded = channel_sqnrs(facts_of("w", sparse, (1,)), step), np.round(sparse[:, 1] / step) * step
+    measured = 10 * np.log10(np.square(sparse[:, 1]).sum() / np.square(rounded - sparse[:, 1]).sum())
+    assert abs(predicted - measured) < 0.3
+    assert min(channel_sqnrs(facts_of("w", np.float64([[1, 1e-2], [1, 2e-3]]), (1,)), 0.05)) == 0
+
+
 # Configurations
 
 
@@ -137,3 +222,14 @@ def test_sources_and_training_of_either_version(version: int) -> None:
         ("drop", ("image",), True),
         ("sum", ("image", "drop"), False),
     ]
+
+
+# Graphs of SavedModels
+
+
+def test_functions_that_call_themselves_end() -> None:
+    again = [SimpleNamespace(name=name, op="f", input=["x"], attr={}) for name in ("one", "two")]
+    signature = SimpleNamespace(name="f", input_arg=[SimpleNamespace(name="x")], output_arg=[SimpleNamespace(name="y")])
+    function = SimpleNamespace(signature=signature, node_def=again, ret={"y": "two:y:0"})
+    graph = SimpleNamespace(node=again[:1], library=SimpleNamespace(function=[function]))
+    assert kernels_of(graph, ["one"], lambda _: np.zeros(1)) == {}

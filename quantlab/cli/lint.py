@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["lint"]
 
 _IDS = "Ids, beginnings of ids and globs, separated by commas."
+_ALL = "all"
 
 
 def lint(
@@ -34,9 +35,19 @@ def lint(
         typer.Option(help=f"Look for these hazards only. {_IDS} [default: all]", show_default=False),
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help=f"Leave these hazards out. {_IDS}")] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(
+            help="Signature of a SavedModel; of a study, its own is taken. [default: the only one, or serving_default]",
+            show_default=False,
+        ),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     explain: Annotated[
-        str | None, typer.Option(help="Explain one hazard, by its id: what happens, how to see it, what to do.")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Explain one hazard: what happens, how to see it, what to do. 'all' lists the ids."
+        ),
     ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
@@ -56,7 +67,7 @@ def lint(
     render = rendering_of(format)  # checked first, because this takes no time
     from quantlab_reports.hazards import hazard_table, lint_document
 
-    result = _examine(paths, select or (), ignore or ())
+    result = _examine(paths, select or (), ignore or (), signature)
     if json:
         print_json(lint_document(result))
     else:
@@ -70,19 +81,21 @@ def lint(
     return BREAKS if result.counts["error"] else OK
 
 
-def _examine(paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str]) -> "LintResult":
+def _examine(
+    paths: Sequence[Path], select: Sequence[str], ignore: Sequence[str], signature: str | None
+) -> "LintResult":
     """Examine files, and studies with all that they hold, in the order in which they are given."""
     from quantlab.lint import lint as examine_files
     from quantlab.types.lint import LintResult
 
     result = LintResult((), ())
-    for path in paths:
+    for path in dict.fromkeys(paths):
         if (path / "study.json").is_file():
             from quantlab.study import lint_study
 
             result += lint_study(path, select=select, ignore=ignore)
         else:
-            result += examine_files([path], select=select, ignore=ignore)
+            result += examine_files([path], select=select, ignore=ignore, signature=signature)
     return result
 
 
@@ -96,18 +109,19 @@ def _write_junit(path: Path, result: "LintResult") -> None:
 
 
 def _explained(name: str) -> str:
-    """The sentences of one hazard, in the width of the terminal.
+    """The sentences of one hazard, or a line for each, in the width of the terminal.
 
     Raises:
         UsageError: If there is no such hazard.
     """
-    from quantlab.lint import HAZARDS
-    from quantlab.names import nearest
+    from quantlab.lint import HAZARDS, nearest_hazard
     from quantlab_reports.renderings.fitting import wrapped
 
+    if name == _ALL:
+        return _listed()
     hazard = HAZARDS.get(name.upper())
     if hazard is None:
-        raise UsageError(f"there is no hazard '{name}'; {nearest(name.upper(), HAZARDS)}")
+        raise UsageError(f"there is no hazard '{name}'; {nearest_hazard(name)}")
     parts: Sequence[str] = (
         f"{hazard.id} ({hazard.severity}): {hazard.title}.",
         hazard.happens,
@@ -117,3 +131,11 @@ def _explained(name: str) -> str:
     )
     width = terminal_width()
     return "\n".join(line for part in parts for line in wrapped(part, width))
+
+
+def _listed() -> str:
+    """A line for each hazard: its id, severity and title."""
+    from quantlab.lint import HAZARDS
+
+    widest = max(map(len, HAZARDS))
+    return "\n".join(f"{hazard.id:{widest}}  {hazard.severity:7}  {hazard.title}" for hazard in HAZARDS.values())

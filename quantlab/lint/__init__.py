@@ -3,7 +3,7 @@
 from quantlab.lint.contract import Confirmed, Evidence, Hazard, anchor
 from quantlab.lint.reading import read_subject
 from quantlab.lint.registry import HAZARDS
-from quantlab.lint.run import choose_hazards, examine, examine_file, lint
+from quantlab.lint.run import choose_hazards, examine, examine_file, lint, nearest_hazard
 from quantlab.lint.subject import Layer, Op, Subject, TensorFacts, WeightFacts
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "examine",
     "examine_file",
     "lint",
+    "nearest_hazard",
     "read_subject",
 ]

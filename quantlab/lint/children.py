@@ -56,8 +56,13 @@ def ask(module: str, path: Path, kinds: Mapping[str, str] | None = None) -> dict
     return said
 
 
-def ask_fork(module: str, path: Path) -> Document:
+def ask_fork(module: str, path: Path, **asked: str | None) -> Document:
     """Ask a module that serves, in a fork of a process that has imported TensorFlow, about one path.
+
+    Args:
+        module: The module.
+        path: The model.
+        asked: What the request has besides the path.
 
     Raises:
         ModelError: If it says so, ends without an answer, or takes too long.
@@ -66,7 +71,7 @@ def ask_fork(module: str, path: Path) -> Document:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with Child(PythonModule(module, WORKERS), log=Path(folder) / "read.log", environment=environment) as child:
-                child.send({"path": str(path)})
+                child.send({"path": str(path), **asked})
                 first, *_ = child.messages(_SECONDS)
         except (ChildDied, ChildStalled) as error:
             raise ModelError(f"'{path}' cannot be read ({error}); it may be damaged, so save it again") from error

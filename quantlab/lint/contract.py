@@ -7,14 +7,13 @@ from typing import Literal
 from quantlab.lint.subject import Kind, Subject
 from quantlab.types.lint import Severity
 
-__all__ = ["ANY", "ARTIFACTS", "GRAPHS", "KERAS", "MODELS", "Confirmed", "Evidence", "Hazard", "anchor"]
+__all__ = ["ANY", "ARTIFACTS", "KERAS", "MODELS", "Confirmed", "Evidence", "Hazard", "anchor"]
 
 Confirmed = Literal["", "weights in 8 bits", "weights in float16", "times", "float32 check"]
 """A figure of a study."""
 
 KERAS: tuple[Kind, ...] = ("Keras 3", "Keras 2")
 MODELS: tuple[Kind, ...] = (*KERAS, "SavedModel", "ONNX")
-GRAPHS: tuple[Kind, ...] = ("SavedModel", "graph-model")
 ARTIFACTS: tuple[Kind, ...] = ("graph-model", "layers-model", "TFLite", "ONNX")
 ANY: tuple[Kind, ...] = (*KERAS, "SavedModel", "graph-model", "layers-model", "TFLite", "ONNX")
 

@@ -14,15 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from quantlab.lint.subject import Role, WeightFacts
+from quantlab.lint.subject import KERAS_ROLES, Role, WeightFacts
 from quantlab.lint.weights import facts_of
 
 __all__: list[str] = []
-
-_ROLES: Mapping[str, Role] = {
-    "kernel": "kernel", "pointwise_kernel": "kernel", "recurrent_kernel": "kernel", "depthwise_kernel": "depthwise",
-    "bias": "bias", "gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance",
-}  # fmt: skip
 
 _ORDERS: Mapping[str, tuple[str, ...]] = {
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -112,7 +107,7 @@ def _datasets(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _facts(owner: str, name: str, dataset: Any, kinds: Mapping[str, str]) -> WeightFacts:
-    role = _ROLES.get(name, "constant")
+    role = KERAS_ROLES.get(name, "constant")
     values = dataset[()]
     return facts_of(f"{owner}/{name}", values, _axes(role, values.ndim, kinds.get(owner, "")), role=role, owner=owner)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from quantlab.errors import ArtifactError, ModelError
 from quantlab.foreign import reading
 from quantlab.formats.onnx.artifact import recognizes as is_onnx
+from quantlab.formats.savedmodel.artifact import recognizes as is_saved_model
+from quantlab.formats.savedmodel.artifact import served as served_saved_model
 from quantlab.formats.tfjs_manifest import has_document, recognizes_layers, served
 from quantlab.formats.tflite.artifact import recognizes as is_tflite
 from quantlab.lint.subject import Subject
@@ -18,8 +20,13 @@ __all__ = ["read_subject"]
 _REMEDY = "it may be damaged or of another format, so copy, save or convert it again"
 
 
-def read_subject(path: Path) -> Subject:
+def read_subject(path: Path, signature: str | None = None) -> Subject:
     """Read a model or an artifact.
+
+    Args:
+        path: A file or folder; of a folder of `quantlab convert`, the artifact in it is read.
+        signature: Of a SavedModel; None takes the one that a converter noted beside it, else the only one, else
+            `serving_default`.
 
     Raises:
         ModelError: If there is no file, or it is no complete model.
@@ -30,11 +37,12 @@ def read_subject(path: Path) -> Subject:
     with reading(path, ArtifactError, _REMEDY):
         for name, recognizes in _RECOGNIZED.items():
             if recognizes(path):
-                read: Callable[[Path], Subject] = import_module(f"quantlab.lint.readers.{name}").read
-                return read(served(path) if name in _SERVED else path)
-        for made in (path / "model.tflite", path / "model.onnx"):  # a folder of 'quantlab convert'
-            if made.is_file():
-                return replace(read_subject(made), path=str(path), name=f"{path.name}/{made.name}")
+                read: Callable[..., Subject] = import_module(f"quantlab.lint.readers.{name}").read
+                named = {"signature": signature} if name in _WITH_SIGNATURES else {}
+                return read(served(path) if name in _SERVED else path, **named)
+        for made in (path / "model.tflite", path / "model.onnx", served_saved_model(path)):
+            if made.exists():
+                return replace(read_subject(made, signature), path=str(path), name=f"{path.name}/{made.name}")
     raise ModelError(
         f"'{path}' is no model and no artifact that quantlab knows; give a .keras or .h5 file of a whole model, a "
         f"SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a tfjs model"
@@ -46,9 +54,10 @@ def _is_keras(path: Path) -> bool:
 
 
 _SERVED = frozenset({"layers_model", "graph_model"})
+_WITH_SIGNATURES = frozenset({"saved_model"})
 
 _RECOGNIZED: Mapping[str, Callable[[Path], bool]] = {
-    "saved_model": lambda path: path.is_dir() and (path / "saved_model.pb").is_file(),
+    "saved_model": is_saved_model,
     "tflite": is_tflite,
     "onnx": is_onnx,
     "layers_model": recognizes_layers,

@@ -1,6 +1,7 @@
 """Examines files: reads each, applies the checks of its kind, and keeps what could not be read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,41 +11,49 @@ from quantlab.lint.contract import Evidence, Hazard, anchor
 from quantlab.lint.reading import read_subject
 from quantlab.lint.registry import HAZARDS
 from quantlab.lint.subject import Subject
-from quantlab.names import nearest
 from quantlab.types.lint import Finding, LintResult, Unread
 
-__all__ = ["choose_hazards", "examine", "examine_file", "lint"]
+__all__ = ["choose_hazards", "examine", "examine_file", "lint", "nearest_hazard"]
 
 
-def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> LintResult:
+def lint(
+    paths: Sequence[Path],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    signature: str | None = None,
+) -> LintResult:
     """Examine models and artifacts.
 
     Args:
-        paths: Files and folders, in any number; one that cannot be read does not concern the others.
+        paths: Files and folders, in any number; one that cannot be read does not concern the others, and one that is
+            given twice is examined once.
         select: Ids, beginnings of ids, and globs, of which each may hold several, separated by commas; empty selects
             all hazards.
         ignore: The same, for hazards to leave out; it wins over `select`.
+        signature: Of SavedModels; None takes the one that is served.
 
     Raises:
         UsageError: If a text of `select` or `ignore` matches no id.
     """
     hazards, findings, unread = choose_hazards(select, ignore), list[Finding](), list[Unread]()
+    paths = tuple(dict.fromkeys(paths))
     for path in paths:
         try:
-            findings += examine_file(path, hazards)
+            findings += examine_file(path, hazards, signature)
         except QuantlabError as error:
             unread.append(Unread(str(path), str(error)))
     return LintResult(tuple(map(str, paths)), tuple(findings), tuple(unread))
 
 
-def examine_file(path: Path, hazards: Sequence[Hazard]) -> list[Finding]:
-    """Examine one file.
+def examine_file(path: Path, hazards: Sequence[Hazard], signature: str | None = None) -> list[Finding]:
+    """Examine one file; a signature is that of a SavedModel.
 
     Raises:
         ModelError: If there is no file, or it is no complete model.
         ArtifactError: If it is no complete artifact, or a value in it is of a type that no check expects.
     """
-    subject = read_subject(path)
+    subject = read_subject(path, signature)
     with reading(path, ArtifactError, "a value in it is none that Keras or a converter writes, so convert it again"):
         return examine(subject, hazards)
 
@@ -68,9 +77,36 @@ def _matching(texts: Sequence[str], known: Mapping[str, Hazard]) -> set[str]:
         pattern = text.upper()
         found = {name for name in known if name.startswith(pattern) or fnmatchcase(name, pattern)}
         if not found or not text:
-            raise UsageError(f"no hazard has an id like '{text}'; {nearest(pattern, known)}")
+            raise UsageError(f"no hazard has an id like '{text}'; {nearest_hazard(pattern, known)}")
         matched |= found
     return matched
+
+
+_LIKE, _AS_GOOD, _MOST = 0.6, 0.1, 3
+"""Likeness of an id that is named, by how much it may be below that of the most like one, and number of named ids."""
+
+
+def nearest_hazard(name: str, known: Iterable[str] = HAZARDS) -> str:
+    """Return the end of a message about an unknown hazard: ids that are like it, or that begin or have a word like it.
+
+    >>> nearest_hazard("RELU-SLOP"), nearest_hazard("overflow")
+    ("did you mean 'RELU-SLOPE'?", "did you mean 'F16-OVERFLOW'?")
+    >>> nearest_hazard("NOSUCH")
+    "'quantlab lint --explain all' lists the ids"
+    """
+    asked = name.upper().strip("*?-")
+    likeness = {
+        hazard: max(
+            SequenceMatcher(None, asked, part).ratio() for part in (hazard, hazard[: len(asked)], *hazard.split("-"))
+        )
+        for hazard in known
+    }
+    best = max(likeness.values(), default=0.0)
+    near = [hazard for hazard, ratio in likeness.items() if ratio >= max(_LIKE, best - _AS_GOOD)]
+    if not near:
+        return "'quantlab lint --explain all' lists the ids"
+    quoted = [f"'{hazard}'" for hazard in sorted(near, key=lambda hazard: -likeness[hazard])[:_MOST]]
+    return f"did you mean {' or '.join(quoted)}?"
 
 
 _SEVEREST = {"error": 0, "warning": 1, "note": 2}

@@ -6,12 +6,39 @@ from typing import Any, Literal
 
 from quantlab.types import Port
 
-__all__ = ["Kind", "Layer", "Op", "Role", "Subject", "TensorFacts", "WeightFacts", "is_foreign"]
+__all__ = [
+    "KERAS_ROLES",
+    "OCTAVES",
+    "Kind",
+    "Layer",
+    "Op",
+    "Role",
+    "Subject",
+    "TensorFacts",
+    "WeightFacts",
+    "is_foreign",
+]
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "graph-model", "layers-model", "TFLite", "ONNX"]
 
 Role = Literal["kernel", "depthwise", "bias", "gamma", "beta", "mean", "variance", "constant"]
 """What a weight does: `kernel` is that of a convolution or product, `constant` everything else."""
+
+OCTAVES = 9
+"""Octaves in which the magnitudes of a channel are counted: with 8 bits, what is below is far below one step."""
+
+KERAS_ROLES: Mapping[str, Role] = {
+    "kernel": "kernel",
+    "pointwise_kernel": "kernel",
+    "recurrent_kernel": "kernel",
+    "depthwise_kernel": "depthwise",
+    "bias": "bias",
+    "gamma": "gamma",
+    "beta": "beta",
+    "moving_mean": "mean",
+    "moving_variance": "variance",
+}
+"""Name that Keras gives to a weight of a layer → what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +69,19 @@ class WeightFacts:
     high: tuple[float, ...] = ()
     rms: tuple[float, ...] = ()
     """Root mean square of each output channel, of its finite values."""
+    counts: tuple[int, ...] = ()
+    """Of each output channel, numbers of values in `OCTAVES` octaves below its largest magnitude, the rest in the last;
+    those of the first channel first. Empty for weights that have no channels."""
+    energies: tuple[float, ...] = ()
+    """Sums of their squares."""
     values: tuple[float, ...] = ()
     """All values, of weights with at most one axis and at most 4,096 values, all of them finite."""
     scales: tuple[float, ...] = ()
     """Scales of affine codes."""
     zero_points: tuple[int, ...] = ()
+    factors: tuple[float, ...] = ()
+    """What the batch norm behind a kernel multiplies each output channel by, where a reader of graphs tells; or empty.
+    """
     saturated: int = 0
     """Number of 32-bit codes at the ends of their range."""
     beyond_int32: int = 0

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.lint.subject import Role, WeightFacts
+from quantlab.lint.subject import OCTAVES, Role, WeightFacts
 from quantlab.types import StoredWeight
 
 __all__ = ["facts_of", "facts_of_stored"]
 
 Array = npt.NDArray[Any]
 
-_HALF_LIMIT = 65504.0
-_HALF_OVERFLOWS = 65520.0
+_HALF_LIMIT = float(np.finfo(np.float16).max)
+_HALF_OVERFLOWS = (_HALF_LIMIT + 2.0**16) / 2
 """Half way from the largest float16 to the next power of two: from here on, rounding gives infinity."""
 _MOST_VALUES = 4096
-_INT32 = (-(2**31), 2**31 - 1)
+_INT32 = (np.iinfo(np.int32).min, np.iinfo(np.int32).max)
 
 
 def facts_of(
@@ -36,7 +36,7 @@ def facts_of(
     facts: dict[str, Any] = {"name": name, "owner": owner, "role": role, "shape": values.shape}
     facts["dtype"] = "bfloat16" if values.dtype.kind == "V" else values.dtype.name
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
-        facts["beyond_int32"] = int(((values < _INT32[0]) | (values > _INT32[1])).sum())
+        facts["beyond_int32"] = _beyond_int32(values)
     if values.dtype.kind == "f" and values.size:
         facts |= _of_floats(values, axes)
     return WeightFacts(**facts)
@@ -48,7 +48,7 @@ def facts_of_stored(weight: StoredWeight, role: Role, owner: str) -> WeightFacts
     facts: dict[str, Any] = {"name": weight.name, "owner": owner, "role": role, "shape": weight.shape}
     facts |= {"dtype": weight.dtype, "scales": weight.scales, "zero_points": weight.zero_points}
     if weight.stored.dtype == np.int64 and weight.stored.size:
-        facts["beyond_int32"] = int(((weight.stored < _INT32[0]) | (weight.stored > _INT32[1])).sum())
+        facts["beyond_int32"] = _beyond_int32(weight.stored)
     if weight.scales and weight.stored.dtype == np.int32:
         facts["saturated"] = int(np.isin(weight.stored, _INT32).sum())
     if values.dtype.kind == "f" and values.size and weight.reason is None:
@@ -56,6 +56,10 @@ def facts_of_stored(weight: StoredWeight, role: Role, owner: str) -> WeightFacts
         if weight.dtype == "float16":
             facts["at_half_limit"] = int((np.abs(values) == _HALF_LIMIT).sum())
     return WeightFacts(**facts)
+
+
+def _beyond_int32(values: Array) -> int:
+    return int(((values < _INT32[0]) | (values > _INT32[1])).sum())
 
 
 def _of_floats(values: Array, axes: Sequence[int]) -> dict[str, Any]:
@@ -75,6 +79,7 @@ def _of_floats(values: Array, axes: Sequence[int]) -> dict[str, Any]:
         "low": tuple(channels.min(axis=1).tolist()),
         "high": tuple(channels.max(axis=1).tolist()),
         "rms": tuple(np.sqrt(np.square(channels).mean(axis=1)).tolist()),
+        **_of_octaves(channels),
         "values": tuple(values.reshape(-1).tolist()) if _is_kept(values, finite) else (),
     }
 
@@ -90,6 +95,20 @@ def _by_channel(values: Array, axes: Sequence[int]) -> Array:
         return values.reshape(1, -1)
     moved = np.moveaxis(values, axes, range(len(axes)))
     return moved.reshape(math.prod(moved.shape[: len(axes)]), -1)
+
+
+def _of_octaves(channels: Array) -> dict[str, Any]:
+    """Numbers and sums of squares of the values in each octave below the largest magnitude of their channel."""
+    if len(channels) < 2:
+        return {}
+    size = np.abs(channels)
+    largest = size.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = np.nan_to_num(-np.log2(size / largest), nan=OCTAVES, posinf=OCTAVES)  # zeros, and channels of zeros
+    octave = np.minimum(below, OCTAVES - 1).astype(np.int64) + OCTAVES * np.arange(len(size))[:, None]
+    energies = np.bincount(octave.reshape(-1), np.square(size).reshape(-1), OCTAVES * len(size))
+    counts = np.bincount(octave.reshape(-1), minlength=OCTAVES * len(size))
+    return {"counts": tuple(counts.tolist()), "energies": tuple(energies.tolist())}
 
 
 def _relative(error: Array, values: Array) -> float:

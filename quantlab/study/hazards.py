@@ -19,7 +19,7 @@ def lint_study(folder: Path, *, select: Sequence[str] = (), ignore: Sequence[str
 
     Each finding that the study confirms or refutes carries the figure (`Finding.measured`): the SQNR of the weight, the
     times, or the float32 check. An error of an artifact that failed carries the reason. The model is left out if its
-    file is gone.
+    file is gone; of a SavedModel, the signature that the study called is examined.
 
     Args:
         folder: The study.
@@ -34,9 +34,9 @@ def lint_study(folder: Path, *, select: Sequence[str] = (), ignore: Sequence[str
     study, inside = store.read_study(), store.inside_or_none()
     costs = store.read(folder / "costs.json", Costs)
     model, variants = Path(study.model.path), _variants(study)
-    result = lint(
-        [*([model] if model.exists() else []), *(variant.path for variant in variants)], select=select, ignore=ignore
-    )
+    models = [model] if model.exists() else []
+    result = lint(models, select=select, ignore=ignore, signature=study.model.signature)
+    result += lint([variant.path for variant in variants], select=select, ignore=ignore)
     measured = _Measured(
         study,
         inside.weights if inside is not None else (),
@@ -153,6 +153,7 @@ def _is_of(finding: Finding, variant: Variant | None, row: WeightRow) -> bool:
     """Whether a weight was made from that of a finding about a float32 artifact, or about the model."""
     if variant is not None:
         return row.counterpart == finding.where
-    layer, _, name = finding.where.rpartition("/")
+    scope, _, name = finding.where.rpartition("/")
+    layer = scope.rpartition("/")[2]
     named = row.counterpart or row.tensor
     return bool(layer) and ("kernel" in name) == (len(row.shape) > 1) and layer in re.split(r"[/;]", named)

@@ -1,7 +1,9 @@
 """What `quantlab lint` found, as a table, as a document for programs, and as a JUnit file."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,7 @@ __all__ = ["hazard_table", "lint_document", "render_lint_junit"]
 
 
 def hazard_table(result: LintResult) -> Table:
-    """Return a row for each finding; the column of files is left out where only one was given."""
+    """Return a row for each finding, in groups by file; the column of files is left out where only one was given."""
     columns = [
         Column("hazard", lambda finding: finding.hazard, numeric=False),
         Column("severity", lambda finding: finding.severity, numeric=False),
@@ -22,24 +24,49 @@ def hazard_table(result: LintResult) -> Table:
         Column(NOTES, lambda finding: finding.sentence, numeric=False),
         Column("measured", lambda finding: finding.measured, numeric=False),
     ]
-    if len(result.files) > 1:
-        columns.insert(0, Column("file", lambda finding: finding.path, numeric=False))
-    return table_of(
-        columns if result.findings else [],
+    above: list[str] = []
+    if len(result.files) > 1 and result.findings:
+        folder, named = _beginnings(result.findings)
+        columns.insert(0, Column("file", lambda finding: named.get(id(finding), ""), numeric=False))
+        above = [f"Files in '{folder}':"] if folder else []
+    table = table_of(
+        columns,
         result.findings,
         keys=tuple(Finding.__dataclass_fields__),
         records=[asdict(finding) for finding in result.findings],
+        above=above,
         below=_below(result),
     )
+    return table if result.findings else replace(table, headed=False)
+
+
+def _beginnings(findings: Sequence[Finding]) -> tuple[str, Mapping[int, str]]:
+    """The folder that all files with findings are in, and the name of each in it, by the identity of its first finding.
+
+    The folder is empty if they have none in common but the current one, or the root.
+    """
+    paths = {finding.path: _nearer(Path(finding.path)) for finding in findings}
+    common = Path(os.path.commonpath([path.parent.absolute() for path in paths.values()]))
+    folder = common if len(paths) > 1 and common not in {Path.cwd(), Path(common.anchor)} else None
+    named = {path: str(near.absolute().relative_to(folder) if folder else near) for path, near in paths.items()}
+    first = {finding.path: id(finding) for finding in reversed(findings)}
+    return str(_nearer(folder)) if folder else "", {first[path]: name for path, name in named.items()}
+
+
+def _nearer(path: Path) -> Path:
+    """A path from the current folder, if it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _below(result: LintResult) -> list[str]:
+    examined = len(result.files) - len(result.unread)
+    if not examined:
+        return ["No file was examined."]
     counts = ", ".join(counted(count, severity) for severity, count in result.counts.items() if count)
-    files = counted(len(result.files) - len(result.unread), "file")
-    lines = [f"{counts or 'No hazard'} in {files}."]
-    ids = dict.fromkeys(finding.hazard for finding in result.findings)
+    lines = [f"{counts or 'No hazard'} in {counted(examined, 'file')}."]
+    ids = list(dict.fromkeys(finding.hazard for finding in result.findings))
     if ids:
-        lines.append(f"What happens, how to see it and what to do: 'quantlab lint --explain {next(iter(ids))}'.")
+        lines.append(f"What happens, how to see it and what to do: 'quantlab lint --explain {ids[0]}'.")
     return lines
 
 

@@ -114,7 +114,8 @@ def _bad_scale(subject: Subject) -> Iterator[Evidence]:
 def _saturated(subject: Subject) -> Iterator[Evidence]:
     for weight in subject.weights:
         if weight.saturated:
-            yield Evidence(weight.name, f"{weight.saturated} of {weight.elements} codes are at ±2³¹, the end of int32")
+            codes = f"{weight.saturated:,} of {weight.elements:,} codes"
+            yield Evidence(weight.name, f"{codes} are at ±2³¹, the end of int32")
 
 
 HAZARDS = (

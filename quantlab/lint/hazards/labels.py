@@ -6,6 +6,7 @@ from typing import Any
 from quantlab.formats.describe import broken_claim, note_unquantized
 from quantlab.lint.contract import ARTIFACTS, Evidence, Hazard
 from quantlab.lint.subject import Layer, Subject
+from quantlab.names import counted
 from quantlab.types import NARROW_DTYPES
 
 __all__ = ["HAZARDS"]
@@ -26,21 +27,25 @@ def _already(subject: Subject) -> Iterator[Evidence]:
         yield Evidence("", f"its layers are quantized by Keras ({', '.join(modes)})")
     wrapped = sum(layer.kind.startswith("Quantize") for layer in subject.layers)
     if wrapped:
-        yield Evidence("", f"it has {wrapped} layers of quantization-aware training")
+        yield Evidence("", f"it has {counted(wrapped, 'layer')} of quantization-aware training")
     if subject.kind == "SavedModel":
         yield from _already_saved(subject)
     ops = [op for op in subject.ops if subject.kind == "ONNX" and op.kind.startswith(_INTEGER_OPS)]
     if ops:
-        yield Evidence(ops[0].name, f"{len(ops)} ops quantize or read codes, so it cannot be a float reference", "note")
+        told = counted(len(ops), "op quantizes or reads codes", "ops quantize or read codes")
+        yield Evidence(ops[0].name, f"{told}, so it cannot be a float reference", "note")
 
 
 def _already_saved(subject: Subject) -> Iterator[Evidence]:
     held = [weight for weight in subject.weights if weight.dtype == "int8" and len(weight.shape) > 1]
     if held:
-        yield Evidence(held[0].name, f"{len(held)} of its weights are int8")
+        yield Evidence(held[0].name, counted(len(held), "weight is int8", "weights are int8"))
     fake = [op for op in subject.ops if op.kind.startswith("FakeQuant")]
     if fake:
-        yield Evidence(fake[0].name, f"{len(fake)} ops of quantization-aware training round its values")
+        told = counted(
+            len(fake), "op of quantization-aware training rounds", "ops of quantization-aware training round"
+        )
+        yield Evidence(fake[0].name, f"{told} its values")
 
 
 def _policy(layer: Layer) -> Mapping[str, Any]:
@@ -65,10 +70,10 @@ def _mixed(subject: Subject) -> Iterator[Evidence]:
     mixed = [(layer, name) for layer, name in named if name.startswith("mixed_")]
     if mixed:
         layer, name = mixed[0]
-        yield Evidence(str(layer), f"{len(mixed)} layers have the policy {name}")
+        yield Evidence(str(layer), f"{counted(len(mixed), 'layer has', 'layers have')} the policy {name}")
     casts = [op for op in subject.ops_of("Cast") if op.attributes.get("DstT") in {"DT_HALF", "DT_BFLOAT16"}]
     if casts:
-        yield Evidence(casts[0].name, f"{len(casts)} ops cast to half floats")
+        yield Evidence(casts[0].name, f"{counted(len(casts), 'op casts', 'ops cast')} to half floats")
 
 
 def _not_quantized(subject: Subject) -> Iterator[Evidence]:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from quantlab.lint.contract import ANY, MODELS, Evidence, Hazard
-from quantlab.lint.subject import Layer, Role, Subject, WeightFacts
+from quantlab.lint.subject import OCTAVES, Kind, Layer, Role, Subject, WeightFacts
 from quantlab.names import decibels
 
-__all__ = ["HAZARDS", "channel_sqnrs"]
+__all__ = ["HAZARDS", "channel_sqnrs", "with_norms_folded"]
 
 _LEVELS = 255
 """Steps of 8 bits."""
@@ -26,20 +28,24 @@ _DEAD = 1e-3
 def channel_sqnrs(weight: WeightFacts, step: float) -> tuple[float, ...]:
     """SQNR in decibels of each live channel, if its values are rounded to multiples of a step.
 
-    The noise of rounding has the power step²/12, where values spread over several steps. Channels whose values are all
-    below a thousandth of the largest value of the tensor are left out: nothing depends on them.
+    The noise of rounding has the power step²/12, where values spread over several steps. Values below half a step
+    become 0 and are their own error; those between a half and one become one step, each as far from it as the root mean
+    square of its octave. Channels whose values are all below a thousandth of the largest value of the tensor are left
+    out: nothing depends on them.
 
     Args:
         weight: A kernel with channels.
         step: Larger than 0.
     """
-    noise = step / math.sqrt(12)
-    least = _DEAD * max(map(_reach, weight.low, weight.high), default=0.0)
-    return tuple(
-        20 * math.log10(rms / noise)
-        for low, high, rms in zip(weight.low, weight.high, weight.rms, strict=True)
-        if rms > 0 and _reach(low, high) >= least
-    )
+    reaches = np.maximum(np.abs(weight.low), np.abs(weight.high))
+    counts = np.reshape(weight.counts, (-1, OCTAVES))
+    energies = np.reshape(weight.energies, (-1, OCTAVES))
+    size = np.sqrt(energies / np.maximum(counts, 1))  # of the values of an octave
+    spread = counts * step**2 / 12
+    next_to_one = np.maximum(spread, counts * (step - size) ** 2)
+    noise = np.where(size <= step / 2, energies, np.where(size < step, next_to_one, spread)).sum(axis=1)
+    live = (reaches >= _DEAD * reaches.max(initial=0.0)) & (noise > 0)
+    return tuple((10 * np.log10(energies.sum(axis=1)[live] / noise[live])).tolist())
 
 
 def _reach(low: float, high: float) -> float:
@@ -47,7 +53,7 @@ def _reach(low: float, high: float) -> float:
 
 
 def _spread(subject: Subject) -> Iterator[Evidence]:
-    for weight in _with_norms_folded(subject):
+    for weight in with_norms_folded(subject):
         if weight.role not in {"kernel", "depthwise"} or len(weight.rms) < 2:
             continue
         if weight.is_float:
@@ -89,7 +95,7 @@ def _poor_channels(weight: WeightFacts, step: float) -> str | None:
     )
 
 
-_ONE_SCALE_FOR_FLOATS = frozenset({"Keras 3", "Keras 2", "graph-model", "layers-model"})
+_ONE_SCALE_FOR_FLOATS = frozenset({"Keras 3", "Keras 2", "SavedModel", "graph-model", "layers-model"})
 """Kinds whose float kernels get one scale for the tensor in a default setting; TFLite and ONNX have one a channel."""
 
 
@@ -101,15 +107,12 @@ def _step_of_floats(subject: Subject, weight: WeightFacts) -> float | None:
     return step if step > 0 else None
 
 
-def _with_norms_folded(subject: Subject) -> Iterator[WeightFacts]:
-    """Every weight; kernels of a Keras model with the batch norm behind them, which graph-models fold into them."""
+def with_norms_folded(subject: Subject) -> Iterator[WeightFacts]:
+    """Every weight; kernels of a model with the batch norm behind them that the graph-model converter folds."""
     norms = _norms(subject)
     for weight in subject.weights:
-        factors = norms.get(weight.owner)
-        if factors is None or weight.role not in {"kernel", "depthwise"} or len(factors) != len(weight.rms):
-            yield weight
-        else:
-            yield _scaled(weight, factors)
+        factors = weight.factors or norms.get((weight.owner, weight.role), ())
+        yield _scaled(weight, factors) if factors and len(factors) == len(weight.rms) else weight
 
 
 def _scaled(weight: WeightFacts, factors: Sequence[float]) -> WeightFacts:
@@ -122,23 +125,54 @@ def _scaled(weight: WeightFacts, factors: Sequence[float]) -> WeightFacts:
         low=tuple(low for low, _ in ends),
         high=tuple(high for _, high in ends),
         rms=tuple(rms * abs(factor) for rms, factor in zip(weight.rms, factors, strict=True)),
+        energies=tuple((np.reshape(weight.energies, (-1, OCTAVES)) * np.square(factors)[:, None]).reshape(-1).tolist()),
     )
 
 
-def _norms(subject: Subject) -> Mapping[str, tuple[float, ...]]:
-    """Layer → what the batch norm that alone reads it multiplies each of its channels by."""
-    if subject.kind not in {"Keras 3", "Keras 2"}:
-        return {}  # a layers-model keeps its batch norms
+_FOLDED: Mapping[Kind, Mapping[str, Role]] = {
+    "Keras 3": {"Conv2D": "kernel", "Conv3D": "kernel", "SeparableConv2D": "kernel"},
+    "Keras 2": {
+        "Conv2D": "kernel",
+        "Conv3D": "kernel",
+        "SeparableConv2D": "kernel",
+        "DepthwiseConv2D": "depthwise",
+    },
+}
+"""Layer → the weight into which the graph-model converter folds a batch norm, as tried with each layer.
+
+Not those of other layers, and not if the layer is dilated. A layers-model keeps its batch norms.
+"""
+
+_FOLDED_BEHIND_BIAS: Mapping[Kind, frozenset[str]] = {
+    "Keras 3": frozenset(),
+    "Keras 2": frozenset({"Conv2D", "SeparableConv2D", "DepthwiseConv2D"}),
+}
+"""Layers into which it is folded although they have a bias that is not 0."""
+
+
+def _norms(subject: Subject) -> Mapping[tuple[str, Role], tuple[float, ...]]:
+    """Layer and role of its kernel → what the batch norm that alone reads it multiplies each channel by."""
+    weights = {(weight.owner, weight.role): weight for weight in subject.weights}
+    by_name = {layer.name: layer for layer in subject.layers}
     readers: dict[str, list[Layer]] = {}
     for layer in subject.layers:
         for source in layer.sources:
             readers.setdefault(source, []).append(layer)
-    weights = {(weight.owner, weight.role): weight for weight in subject.weights}
-    factors = {}
+    found = {}
     for name, read in readers.items():
-        if len(read) == 1 and read[0].kind == "BatchNormalization" and read[0].sources == (name,):
-            factors[name] = _factors(read[0], weights)
-    return {name: values for name, values in factors.items() if values is not None}
+        role = _folded_role(subject.kind, by_name.get(name), weights.get((name, "bias")))
+        if role is not None and len(read) == 1 and read[0].kind == "BatchNormalization" and read[0].sources == (name,):
+            found[name, role] = _factors(read[0], weights)
+    return {place: factors for place, factors in found.items() if factors is not None}
+
+
+def _folded_role(kind: Kind, layer: Layer | None, bias: WeightFacts | None) -> Role | None:
+    """The weight of a layer into which a batch norm is folded; None if it is not."""
+    if layer is None or (bias is not None and bias.largest and layer.kind not in _FOLDED_BEHIND_BIAS.get(kind, ())):
+        return None
+    rate = layer.config.get("dilation_rate") or 1
+    dilated = any(size != 1 for size in (rate if isinstance(rate, list | tuple) else (rate,)))
+    return None if dilated else _FOLDED.get(kind, {}).get(layer.kind)
 
 
 def _factors(norm: Layer, weights: Mapping[tuple[str, Role], WeightFacts]) -> tuple[float, ...] | None:
@@ -219,7 +253,8 @@ HAZARDS = (
         title="channels of one kernel have very different ranges",
         happens="With one scale for the whole kernel, as in the official 8-bit settings of tfjs, the largest channel "
         "decides the step, and small channels have a few codes or none. Kernels are rated with the batch norm behind "
-        "them, because graph-models fold it into them. Channels without values are not counted.",
+        "them where the graph-model converter folds it: into Conv2D and SeparableConv2D, in Keras 2 also into "
+        "DepthwiseConv2D, in Keras 3 only if they have no bias. Channels without values are not counted.",
         see="`quantlab show weights`: the worst channel of the kernel; `quantlab show layers`: its isolated error.",
         remedy="Use a setting with one scale for each channel (`tfjs-uint8-per-channel`, `tflite-int8`, `onnx-int8`), "
         "or 16 bits.",

@@ -1,118 +1,12 @@
-"""Ops and layers that a runtime does not have, and files that old or other tools wrote."""
+"""Files that a runtime reads otherwise, or only with a library, and files that old tools wrote."""
 
 from collections.abc import Iterator
 
-from quantlab.lint.contract import GRAPHS, Evidence, Hazard
-from quantlab.lint.known_ops import (
-    LAYERS_ACTIVATIONS,
-    NEEDED_BY_GRAPHS,
-    NOT_IN_WASM,
-    NOT_IN_WEBGPU,
-    RECENT_TFLITE,
-    tfjs_ops,
-)
-from quantlab.lint.subject import Layer, Subject, is_foreign
+from quantlab.lint.contract import Evidence, Hazard
+from quantlab.lint.subject import Subject
 from quantlab.types.lint import Severity
 
 __all__ = ["HAZARDS"]
-
-
-def _unsupported(subject: Subject) -> Iterator[Evidence]:
-    if subject.kind in GRAPHS:
-        yield from _unknown_to_tfjs(subject)
-        yield from _without_kernel(subject)
-    if subject.kind in {"layers-model", "Keras 2"}:
-        yield from _unknown_to_layers(subject)
-    if subject.kind == "TFLite":
-        yield from _unknown_to_tflite(subject)
-    if subject.kind == "ONNX":
-        yield from _unknown_to_onnx(subject)
-
-
-def _places(subject: Subject) -> dict[str, str]:
-    """Kind of op → the first op of that kind."""
-    places: dict[str, str] = {}
-    for op in subject.ops:
-        places.setdefault(op.kind, op.name)
-    return places
-
-
-def _unknown_to_tfjs(subject: Subject) -> Iterator[Evidence]:
-    known = tfjs_ops()
-    called = {value for op in subject.ops for value in op.attributes.values() if isinstance(value, str)}
-    for kind, name in _places(subject).items():
-        if known and kind not in known and kind not in NEEDED_BY_GRAPHS | called:
-            severity: Severity = "error" if subject.kind == "graph-model" else "warning"
-            yield Evidence(name, f"tfjs does not have the op {kind}, in no version up to 4.22", severity)
-
-
-def _without_kernel(subject: Subject) -> Iterator[Evidence]:
-    for kind, name in _places(subject).items():
-        backends = [
-            backend for backend, missing in (("wasm", NOT_IN_WASM), ("webgpu", NOT_IN_WEBGPU)) if kind in missing
-        ]
-        if backends:
-            yield Evidence(
-                name,
-                f"tfjs 4.22 has no kernel for {kind} in {' and '.join(backends)}; it runs on cpu and webgl",
-                "note",
-            )
-
-
-def _unknown_to_layers(subject: Subject) -> Iterator[Evidence]:
-    from quantlab.formats.tfjs_layers.keras_layers import TFJS_LAYERS
-
-    severity: Severity = "error" if subject.kind == "layers-model" else "note"
-    for layer in subject.layers:
-        if layer.kind == "Lambda" or is_foreign(layer):
-            continue  # LAMBDA-LAYER and CUSTOM-LAYER
-        if layer.kind not in TFJS_LAYERS:
-            yield Evidence(
-                str(layer), f"a layers-model cannot have a {layer.kind}: tfjs 4.22 does not know it", severity
-            )
-            continue
-        for name in _activations(layer):
-            if name not in LAYERS_ACTIVATIONS:
-                yield Evidence(
-                    str(layer),
-                    f"a layers-model cannot have the activation {name}: tfjs 4.22 does not know it",
-                    severity,
-                )
-
-
-def _activations(layer: Layer) -> list[str]:
-    held = (layer.config.get("activation"), layer.config.get("recurrent_activation"))
-    return [name for name in held if isinstance(name, str)]
-
-
-def _unknown_to_tflite(subject: Subject) -> Iterator[Evidence]:
-    versions = {(op.kind, op.version): op.name for op in reversed(subject.ops) if op.domain != "custom"}
-    for (kind, version), name in sorted(versions.items()):
-        if kind.startswith("op "):
-            yield Evidence(name, f"{kind} is unknown to LiteRT", "error")
-        elif (kind, version) in RECENT_TFLITE:
-            first = RECENT_TFLITE[kind, version]
-            yield Evidence(name, f"{kind} in version {version} needs TensorFlow Lite {first} or newer", "note")
-
-
-_CONTRIB = "com.microsoft"
-
-
-def _unknown_to_onnx(subject: Subject) -> Iterator[Evidence]:
-    import onnx
-
-    newest = int(onnx.defs.onnx_opset_version())
-    opset = int(subject.metadata.get("opset ai.onnx", "0"))
-    if opset > newest:
-        yield Evidence("", f"its opset {opset} is newer than {newest}, the newest that is installed here", "warning")
-    places = {(op.domain, op.kind): op.name for op in reversed(subject.ops)}
-    for (domain, kind), name in sorted(places.items()):
-        if domain in {"", "ai.onnx"}:
-            if opset <= newest and not onnx.defs.has(kind):
-                yield Evidence(name, f"ONNX has no op {kind}", "error")
-        elif domain != "ai.onnx.ml":
-            told = "only ONNX Runtime has it" if domain.startswith(_CONTRIB) else "it needs a library of custom ops"
-            yield Evidence(name, f"{kind} is of the domain '{domain}': {told}", "note")
 
 
 def _flex(subject: Subject) -> Iterator[Evidence]:
@@ -123,8 +17,9 @@ def _flex(subject: Subject) -> Iterator[Evidence]:
 
 
 def _custom_ops(subject: Subject) -> Iterator[Evidence]:
-    for kind, name in _places(subject).items():
-        if any(op.kind == kind and op.domain == "custom" for op in subject.ops) and not kind.startswith("Flex"):
+    places = {op.kind: op.name for op in reversed(subject.ops) if op.domain == "custom"}
+    for kind, name in sorted(places.items()):
+        if not kind.startswith("Flex"):
             yield Evidence(name, f"the custom op {kind} must be registered in the runtime")
 
 
@@ -188,17 +83,6 @@ def _interpolation(subject: Subject) -> Iterator[Evidence]:
 
 
 HAZARDS = (
-    Hazard(
-        id="UNSUPPORTED-OP",
-        severity="warning",
-        title="a runtime does not have an op, a layer or a version of it",
-        happens="The converter refuses the model, or the runtime refuses the file when it is loaded. The finding names "
-        "the runtime, and the smallest version that has the op.",
-        see="`quantlab show runtimes`: the failures; `quantlab analyze --fallback` runs such rows on another backend.",
-        remedy="Replace the op, choose another backend or format, or update the runtime of the app to that version.",
-        kinds=("SavedModel", "graph-model", "layers-model", "Keras 2", "TFLite", "ONNX"),
-        check=_unsupported,
-    ),
     Hazard(
         id="FLEX-OPS",
         severity="error",

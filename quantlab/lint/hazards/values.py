@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from quantlab.lint.contract import ANY, Evidence, Hazard
 from quantlab.lint.subject import Subject, WeightFacts
 from quantlab.names import counted
 
 __all__ = ["HAZARDS"]
 
-_SMALLEST_HALF = 2.0**-24
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+_SMALLEST_HALF = float(np.finfo(np.float16).smallest_subnormal)
 """The smallest float16 above 0; what is below half of it becomes 0."""
 
 _HARMLESS = frozenset({"Clip", "Min", "Max", "Minimum", "Maximum", "ClipByValue", "MINIMUM", "MAXIMUM", "Pad", "PADV2"})
@@ -29,7 +32,7 @@ _MASKING = frozenset(
 """Ops that read a mask: they add it, choose between it and another tensor, or take it as a bound."""
 
 
-_MASK_VALUES = frozenset({0.0, 1.0, 65504.0, -65504.0})
+_MASK_VALUES = frozenset({0.0, 1.0, _LARGEST_HALF, -_LARGEST_HALF})
 
 
 def _is_mask(subject: Subject, weight: WeightFacts) -> bool:
@@ -68,7 +71,9 @@ def _overflow(subject: Subject) -> Iterator[Evidence]:
             count = f"{weight.beyond_half:,} of {weight.elements:,} values"
             told = f"{count} are beyond the range of float16 (the largest is {weight.largest:.3g})"
             if weight.role in {"mean", "variance"} and subject.kind != "layers-model":
-                yield Evidence(weight.name, f"{told}; it concerns layers-models, since others fold the norm", "note")
+                yield Evidence(
+                    weight.name, f"{told}; it concerns layers-models only, since others do not store it", "note"
+                )
             else:
                 yield Evidence(weight.name, told)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from quantlab.formats.tfjs_layers.artifact import inspect, list_weights, read_configuration
 from quantlab.formats.tfjs_manifest import LONG_SHARD, document_file, read_document
 from quantlab.lint.keras_config import layers_of
-from quantlab.lint.subject import Layer, Role, Subject
+from quantlab.lint.subject import KERAS_ROLES, Layer, Role, Subject
 from quantlab.lint.weights import facts_of_stored
 
 __all__ = ["read"]
@@ -40,21 +40,8 @@ def read(path: Path) -> Subject:
     )
 
 
-_ROLES: Mapping[str, Role] = {
-    "kernel": "kernel",
-    "pointwise_kernel": "kernel",
-    "recurrent_kernel": "kernel",
-    "depthwise_kernel": "depthwise",
-    "bias": "bias",
-    "gamma": "gamma",
-    "beta": "beta",
-    "moving_mean": "mean",
-    "moving_variance": "variance",
-}
-
-
 def _use(name: str, layers: Mapping[str, Layer]) -> tuple[Role, str]:
     """What a weight does by its own name, and the layer whose name is in its path."""
     *scopes, last = name.split("/")
     owner = next((scope for scope in reversed(scopes) if scope in layers), scopes[-1] if scopes else "")
-    return _ROLES.get(last, "constant"), owner
+    return KERAS_ROLES.get(last, "constant"), owner

@@ -10,13 +10,13 @@ from quantlab.types import Port
 __all__ = ["read"]
 
 
-def read(path: Path) -> Subject:
-    """Read every variable, and the ops that the signature reaches: the only one or `serving_default`, as in analyses.
+def read(path: Path, signature: str | None = None) -> Subject:
+    """Read every variable, and the ops that a signature reaches: by default the one that is served, as in analyses.
 
     Raises:
-        ModelError: If TensorFlow cannot read it, or it has no signature.
+        ModelError: If TensorFlow cannot read it, or it does not have the signature.
     """
-    said = ask_fork("quantlab.lint.saved_model_graph", path)
+    said = ask_fork("quantlab.lint.saved_model_graph", path, signature=signature)
     return Subject(
         path=str(path),
         kind="SavedModel",
