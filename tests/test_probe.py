@@ -92,7 +92,7 @@ def test_a_small_gain_explains_nothing_however_certain():
     as_is = right + 0.15 * draw.normal(size=right.shape)
     found, _ = tried(classes(labels, as_is), as_is, {"brighter": right})
     assert (found[0].name, found[0].named) == ("brighter", False)
-    assert found[0].p_log_loss < 1e-6
+    assert found[0].p_log_loss < 0.01
 
 
 def test_what_is_sure_of_fewer_right_answers_is_not_named():
@@ -112,7 +112,7 @@ def test_a_binary_classifier_of_one_column_too(form):
     draw = np.random.default_rng(3)
     labels = draw.integers(0, 2, 500)
     right = 3.0 * labels - 1.5 + draw.normal(size=500)
-    worse = right + 0.7 * draw.normal(size=500)
+    worse = right + 1.2 * draw.normal(size=500)
 
     def column(scores):
         return form(np.stack([np.zeros(500), scores], axis=1))[:, 1:]

@@ -88,7 +88,7 @@ def tried_table(diagnosis: Diagnosis) -> Table:
     if any(row.n < diagnosis.n for row in shown):
         below.append("a convention that is worse on the first samples, or changes nothing, is not run on the others")
     if more > 0:
-        below.append(f"{more} with lower scores are not shown; --json has all")
+        below.append(f"{more} that rank lower are not shown; --json has all")
     keys = tuple(field.name for field in fields(TriedConvention))
     return table_of(columns, shown, keys=keys, records=[plain(row) for row in diagnosis.tried], below=below)
 

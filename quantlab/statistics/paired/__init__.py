@@ -8,7 +8,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (exac
 sample_moves                  the metric of each single sample before and after
 with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
 runtime_equivalence           whether a runtime answers as Python does (two one-sided tests)
-log_likelihoods, p_of_likelier how likely labels are, and whether other scores make them likelier
+LabelLikelihoods, p_of_likelier how likely labels are, and whether other scores make them likelier
 output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
 decide, missing_samples       decision about a loss and a margin
 ```
@@ -46,7 +46,7 @@ from quantlab.statistics.paired.decision import (
 from quantlab.statistics.paired.equivalence import GroupedAnswers, grouped_equivalence, runtime_equivalence
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
-from quantlab.statistics.paired.likelihood import log_likelihoods, p_of_likelier
+from quantlab.statistics.paired.likelihood import LabelLikelihoods, p_of_likelier
 from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
 from quantlab.statistics.paired.metrics import (
     PAIRED_METRICS,
@@ -88,6 +88,7 @@ __all__ = [
     "Expected",
     "GroupChanges",
     "GroupedAnswers",
+    "LabelLikelihoods",
     "MetricFamily",
     "OddSample",
     "PairedMetric",
@@ -114,7 +115,6 @@ __all__ = [
     "grouped_equivalence",
     "holm",
     "likeness",
-    "log_likelihoods",
     "losing_classes",
     "loss_bounds",
     "mcnemar",

@@ -1,15 +1,15 @@
 """How likely labels are by the scores of their classes, apart from confidence, and whether other scores fit better."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.paired.answers import mcnemar_of_loss
 from quantlab.statistics.scores.classification import as_classes
 
-__all__ = ["log_likelihoods", "p_of_likelier"]
+__all__ = ["LabelLikelihoods", "p_of_likelier"]
 
 Floats = NDArray[np.float64]
 
@@ -22,55 +22,94 @@ _HALVINGS = 24
 """How often the interval of ε is halved."""
 
 
-def log_likelihoods(outputs: NDArray[Any], labels: NDArray[np.int64], *, probabilities: bool) -> Floats:
-    """The log-likelihood of each label by (1 − ε)·softmax(β·z) + ε / classes, (n,), in nats.
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelLikelihoods:
+    """How likely each label is by the scores of its sample, with (1 − ε)·softmax(β·z) + ε / classes.
 
     z are the scores of the classes, or the logarithms of their probabilities. β > 0, the inverse of a temperature, and
     ε from 0 to 1, a share of random labels, are those under which the labels are likeliest (temperature scaling: Guo et
     al. 2017, ICML, PMLR 70:1321–1330; label noise: Bootkrajang & Kabán 2012, ECML PKDD, LNCS 7523:143–158). So outputs
     that are only more or less confident in the same answers give the same likelihoods, and a few wrong labels, of which
     the outputs are sure, do not decide.
-
-    A row that is not finite, and a label that has no column, tell nothing: there, each class is as likely as another.
-
-    Args:
-        outputs: (n, classes), or (n, 1) or (n,) of a binary classifier.
-        labels: (n,) integers; any integer is allowed.
-        probabilities: Whether rows hold probabilities; other scores are taken as logits.
     """
-    scores = _scores(outputs, probabilities=probabilities)
-    n, classes = scores.shape
-    likelihoods = np.full(n, -np.log(classes))
-    telling = (labels >= 0) & (labels < classes) & np.isfinite(scores).all(axis=1)
-    if telling.any():
-        rows, own = scores[telling], labels[telling]
-        likelihoods[telling] = _fitted(rows, own)
-    return likelihoods
+
+    scores: Floats
+    """(n, classes): z."""
+    labels: NDArray[np.int64]
+    """(n,): any integers."""
+    logarithms: Floats
+    """(n,): of the likelihoods, in nats. A row that is not finite, and a label that has no column, tell nothing: there,
+    each class is as likely as another."""
+
+    @classmethod
+    def of(cls, outputs: NDArray[Any], labels: NDArray[np.int64], *, probabilities: bool) -> Self:
+        """Fit β and ε to labels, (n,).
+
+        Args:
+            outputs: (n, classes), or (n, 1) or (n,) of a binary classifier.
+            labels: (n,) integers; any integer is allowed.
+            probabilities: Whether rows hold probabilities; other scores are taken as logits.
+        """
+        scores = _scores(outputs, probabilities=probabilities)
+        return cls(scores, labels, _log_likelihoods(scores, labels))
+
+    @property
+    def log_loss(self) -> float:
+        """Mean of the negative logarithms."""
+        return -float(self.logarithms.mean())
 
 
-def p_of_likelier(before: Floats, after: Floats) -> float:
-    """One-sided p-value that the labels are no likelier after a change than before it; 1 if nothing changed.
+def p_of_likelier(before: LabelLikelihoods, after: LabelLikelihoods) -> float:
+    """One-sided p-value that the labels are no likelier after a change than before it; 1 if they are not.
 
     It is the larger of two p-values about the differences d of the log-likelihoods, so both tests must reject:
 
-    - √n · mean(d) / sd(d) in Student's distribution of n − 1 degrees of freedom (Vuong 1989, Econometrica 57:307–333),
-      which a small gain of most samples does not pass if it costs others more;
-    - the sign test (Clarke 2007, Political Analysis 15:347–363), which is exact for any n if d and −d are as likely.
+    - √n · mean(d) / sd(d) in Student's distribution of n − 1 degrees of freedom (Vuong 1989, Econometrica 57:307–333).
+      β and ε are fitted before and after the change, so confidence alone is no gain, and neither is a small gain of
+      most samples that costs others more.
+    - Wilcoxon's signed-rank test of d (1945, Biometrics Bulletin 1:80–83) with one β and ε for both. They do not depend
+      on what is before and what is after, so if the two outputs of any sample might as well be exchanged, every d has
+      either sign with probability 1/2, whatever the distribution of the outputs.
 
     Args:
-        before: (n,): log-likelihoods, see `log_likelihoods`.
-        after: (n,): those of the same labels after the change.
+        before: Of n samples.
+        after: Of the same samples, with other scores or other labels.
     """
-    from scipy.special import stdtr  # imported here because SciPy is slow to import and few commands need it
+    from scipy.special import ndtr, stdtr  # imported here because SciPy is slow to import and few commands need it
 
-    apart = after - before
+    apart = after.logarithms - before.logarithms
     n = len(apart)
     if n < 2 or apart.mean() <= 0:
         return 1.0
     deviation = float(apart.std(ddof=1))
     of_mean = float(stdtr(n - 1, -np.sqrt(n) * float(apart.mean()) / deviation)) if deviation > 0 else 0.0
-    up, down = np.count_nonzero(apart > 0), np.count_nonzero(apart < 0)
-    return max(of_mean, float(mcnemar_of_loss(np.asarray(up), np.asarray(down))))
+    both = _log_likelihoods(
+        np.concatenate([before.scores, after.scores]), np.concatenate([before.labels, after.labels])
+    )
+    return max(of_mean, float(ndtr(-_signed_ranks(both[n:] - both[:n]))))
+
+
+def _signed_ranks(apart: Floats) -> float:
+    """The normal deviate of Wilcoxon's test: (Σ sign(d)·r − 1) / √Σ r², with the ranks r of |d|; 0 if all d are 0.
+
+    Σ r² is the variance of the sum over all signs, also with ties, which share the mean of their ranks. The sum changes
+    in steps of 2, half of which is the correction for continuity.
+    """
+    apart = apart[apart != 0]
+    if not len(apart):
+        return 0.0
+    _, places, counts = np.unique(np.abs(apart), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return float((np.sum(np.sign(apart) * ranks) - 1) / np.sqrt(np.sum(ranks**2)))
+
+
+def _log_likelihoods(scores: Floats, labels: NDArray[np.int64]) -> Floats:
+    n, classes = scores.shape
+    likelihoods = np.full(n, -np.log(classes))
+    telling = (labels >= 0) & (labels < classes) & np.isfinite(scores).all(axis=1)
+    if telling.any():
+        likelihoods[telling] = _fitted(scores[telling], labels[telling])
+    return likelihoods
 
 
 def _scores(outputs: NDArray[Any], *, probabilities: bool) -> Floats:

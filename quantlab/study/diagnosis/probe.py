@@ -1,11 +1,11 @@
 """Tries each convention on the labelled samples, and says which ones gain beyond chance."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantlab.conventions import INPUT_FAMILIES, LABEL_FAMILIES, Answers, InputConvention, InputFacts
+from quantlab.conventions import INPUT_FAMILIES, LABEL_FAMILIES, Answers, InputConvention, InputFacts, LabelConvention
 from quantlab.statistics import answers_of, holm
 from quantlab.study.diagnosis.feeding import Array, Feeding, fed_values
 from quantlab.study.diagnosis.truth import ClassTruth, Reading, Truth, changes
@@ -54,14 +54,13 @@ def _alike(ones: Array, others: Array) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    family: str
-    name: str
-    input: str | None
-    cause: str
-    change: str
-    reading: Reading
-    before: Reading
-    """The same samples as they are."""
+    """A convention, and the tests of it; the outputs themselves are not kept."""
+
+    result: TriedConvention
+    """With p-values that are not corrected, and named by nothing."""
+    p: dict[Ground, float]
+    explained: tuple[Ground, ...]
+    rank: float
 
 
 def try_conventions(
@@ -90,7 +89,7 @@ def try_conventions(
     for one in fed:
         tried.append(trying.fed(one))
         advance(1)
-    return _ranked(truth, len(before.losses), tried)
+    return _ranked(len(before.losses), tried)
 
 
 _FIRST = slice(0, SCREENED)
@@ -107,15 +106,13 @@ class _Trying:
 
     def fed(self, one: FedConvention) -> _Tried:
         """Try a convention on all samples, or on the first if it does not go on."""
-        convention, of, n = one.convention, (one.input, one.convention), len(self.before.losses)
+        of, n = (one.input, one.convention), len(self.before.losses)
         outputs = self.feeding.outputs(of, slice(0, min(SCREENED, n)))
         before, reading = self.first, self.truth.reading(outputs, _FIRST)
         if n > SCREENED and _may_gain(self.truth, before, reading):
             outputs = np.concatenate([outputs, self.feeding.outputs(of, slice(SCREENED, n))])
             before, reading = self.before, self.truth.reading(outputs, slice(None))
-        return _Tried(
-            convention.family, convention.name, one.input, convention.cause, convention.change, reading, before
-        )
+        return _tried(self.truth, one, before, reading)
 
 
 def _may_gain(truth: Truth, before: Reading, after: Reading) -> bool:
@@ -132,47 +129,42 @@ def _of_labels(truth: Truth, as_is: Array, before: Reading) -> Iterator[_Tried]:
     answers = Answers(answers_of(as_is, probabilities=truth.probabilities), truth.labels, classes)
     for family in LABEL_FAMILIES:
         for one in family.conventions(answers):
-            reading = truth.read_as(one.labels, as_is)
-            yield _Tried(one.family, one.name, None, one.cause, one.change, reading, before)
+            yield _tried(truth, one, before, truth.read_as(one.labels, as_is))
 
 
-def _ranked(truth: Truth, n: int, tried: Sequence[_Tried]) -> tuple[TriedConvention, ...]:
-    # A convention that went no further has lost already; its tests are still among those that were made.
-    found = [
-        {
-            ground: p if len(one.reading.losses) == n else 1.0
-            for ground, p in truth.p_values(one.before, one.reading).items()
-        }
-        for one in tried
-    ]
-    corrected = iter(holm(np.array([p for ps in found for p in ps.values()], np.float64)).tolist())
-    results = [
-        _result(one, truth, {ground: next(corrected) for ground in ps}) for one, ps in zip(tried, found, strict=True)
-    ]
-    ranks = [(len(one.reading.losses) == n, truth.rank(one.reading)) for one in tried]
-    # Sorting is stable: of equal ranks, that of the earlier family comes first.
-    order = sorted(range(len(tried)), key=ranks.__getitem__, reverse=True)
-    return tuple(results[place] for place in order)
-
-
-def _result(one: _Tried, truth: Truth, p: dict[Ground, float]) -> TriedConvention:
-    score, interval = truth.score(one.reading)
-    better, worse = changes(one.before, one.reading)
-    grounds = tuple(ground for ground in truth.explained(one.before, one.reading) if p[ground] <= LARGEST_P)
-    return TriedConvention(
-        family=one.family,
-        name=one.name,
-        input=one.input,
-        cause=one.cause,
-        change=one.change,
-        n=len(one.reading.losses),
+def _tried(truth: Truth, of: FedConvention | LabelConvention, before: Reading, reading: Reading) -> _Tried:
+    convention, fed = (of.convention, of.input) if isinstance(of, FedConvention) else (of, None)
+    score, interval = truth.score(reading)
+    better, worse = changes(before, reading)
+    p = truth.p_values(before, reading)
+    result = TriedConvention(
+        family=convention.family,
+        name=convention.name,
+        input=fed,
+        cause=convention.cause,
+        change=convention.change,
+        n=len(reading.losses),
         score=score,
         interval=interval,
         became_right=better,
         became_wrong=worse,
-        p=next(value for ground, value in p.items() if ground != "log-loss"),
-        log_loss=one.reading.log_loss,
-        p_log_loss=p.get("log-loss"),
-        grounds=grounds,
-        named=bool(grounds),
+        p=1.0,
+        log_loss=reading.log_loss,
     )
+    return _Tried(result, p, truth.explained(before, reading), truth.rank(reading))
+
+
+def _ranked(n: int, tried: Sequence[_Tried]) -> tuple[TriedConvention, ...]:
+    # A convention that went no further has lost already; its tests are still among those that were made.
+    p = [value if one.result.n == n else 1.0 for one in tried for value in one.p.values()]
+    corrected = iter(holm(np.array(p, np.float64)).tolist())
+    results = [_named(one, {ground: next(corrected) for ground in one.p}) for one in tried]
+    # Sorting is stable: of equal ranks, that of the earlier family comes first.
+    order = sorted(range(len(tried)), key=lambda place: (results[place].n == n, tried[place].rank), reverse=True)
+    return tuple(results[place] for place in order)
+
+
+def _named(one: _Tried, p: dict[Ground, float]) -> TriedConvention:
+    grounds = tuple(ground for ground in one.explained if p[ground] <= LARGEST_P)
+    of_score = next(value for ground, value in p.items() if ground != "log-loss")
+    return replace(one.result, p=of_score, p_log_loss=p.get("log-loss"), grounds=grounds, named=bool(grounds))

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.statistics import answers_of, log_likelihoods, mcnemar_of_loss, p_of_likelier, wilson
+from quantlab.statistics import LabelLikelihoods, answers_of, mcnemar_of_loss, p_of_likelier, wilson
 from quantlab.types import Ground, Interval
 
 __all__ = ["ClassTruth", "Losses", "Reading", "TargetTruth", "Truth", "changes"]
@@ -21,13 +21,13 @@ class Reading:
     """How wrong the model is about some samples, if they and their labels are read by a convention."""
 
     losses: Losses
-    log_likelihoods: npt.NDArray[np.float64] | None = None
-    """(n,): of the labels, apart from the confidence of the outputs, in nats; None without classes."""
+    likelihoods: LabelLikelihoods | None = None
+    """Of the labels; None without classes."""
 
     @property
     def log_loss(self) -> float | None:
-        """Mean of the negative log-likelihoods; None without classes."""
-        return None if self.log_likelihoods is None else -float(self.log_likelihoods.mean())
+        """None without classes."""
+        return None if self.likelihoods is None else self.likelihoods.log_loss
 
 
 def changes(before: Reading, after: Reading) -> tuple[int, int]:
@@ -109,7 +109,8 @@ class ClassTruth:
         """The same with other labels, (k,), for the first samples."""
         answers = answers_of(outputs, probabilities=self.probabilities)
         right = (answers == labels) & (answers >= 0)
-        likelihoods = log_likelihoods(outputs.reshape(len(outputs), -1), labels, probabilities=self.probabilities)
+        rows = outputs.reshape(len(outputs), -1)
+        likelihoods = LabelLikelihoods.of(rows, labels, probabilities=self.probabilities)
         return Reading(np.where(right, 0.0, 1.0), likelihoods)
 
     def score(self, reading: Reading) -> tuple[float, Interval | None]:
@@ -120,7 +121,7 @@ class ClassTruth:
 
     def rank(self, reading: Reading) -> float:
         """The mean log-likelihood, which tells more than the right answers."""
-        return -round(_log_loss(reading), _DIGITS)
+        return -round(_of_classes(reading).log_loss, _DIGITS)
 
     def p_values(self, before: Reading, after: Reading) -> dict[Ground, float]:
         """McNemar's test of the answers, and the tests of the likelihoods."""
@@ -139,7 +140,7 @@ class ClassTruth:
         if n * wilson(right, n).lower <= most_frequent:
             return ()
         gain, wrong = float(before.losses.sum() - after.losses.sum()), float(before.losses.sum())
-        likelier = _log_loss(after) <= (1 - _LEAST_SHARE_OF_LOG_LOSS) * _log_loss(before)
+        likelier = _of_classes(after).log_loss <= (1 - _LEAST_SHARE_OF_LOG_LOSS) * _of_classes(before).log_loss
         enough: dict[Ground, bool] = {"answers": gain >= _LEAST_SHARE * wrong, "log-loss": gain >= 0 and likelier}
         return tuple(ground for ground, explains in enough.items() if explains)
 
@@ -185,11 +186,7 @@ class TargetTruth:
         return ("errors",) if float(after.losses.mean()) <= most and self.score(after)[0] > 0 else ()
 
 
-def _log_loss(reading: Reading) -> float:
-    return -float(_of_classes(reading).mean())
-
-
-def _of_classes(reading: Reading) -> npt.NDArray[np.float64]:
-    """The log-likelihoods of a reading that has them."""
-    assert reading.log_likelihoods is not None  # noqa: S101 (narrows a type: every reading of classes has them)
-    return reading.log_likelihoods
+def _of_classes(reading: Reading) -> LabelLikelihoods:
+    """The likelihoods of a reading that has them."""
+    assert reading.likelihoods is not None  # noqa: S101 (narrows a type: every reading of classes has them)
+    return reading.likelihoods
