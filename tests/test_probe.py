@@ -235,6 +235,5 @@ def test_a_resize_is_compared_by_another_command():
     app = Reproduction("", "the samples as they are", None, "", 9, 0.0, 0.0, 100.0, 0, 0, 1.0, equal=True)
     assert note_on_resize(DIAGNOSIS) == []
     assert note_on_resize(replace(nothing, app=(app,))) == []
-    assert note_on_resize(nothing) == note_on_resize(replace(nothing, app=(replace(app, equal=False),)))
     (note,) = note_on_resize(nothing)
     assert "'quantlab diagnose m.keras --data photos --pipelines all'" in note
