@@ -124,6 +124,8 @@ GLOSSARY: Mapping[str, str] = {
     "itself, or have no metric.",
     "load time": "Time from the files to a model that can be called, in milliseconds. "
     "It excludes the import of the runtime's library.",
+    "log loss": "Mean of −ln(probability of the label), in nats; smaller is better. 'quantlab diagnose' fits a "
+    "temperature and the label noise first, so that confidence alone does not change it.",
     "loss from float32": "Accuracy of the float32 artifact minus that of an artifact, in percentage points. "
     "Positive is worse.",
     "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",

@@ -9,7 +9,7 @@ from quantlab.types.budget import Budget, Margin
 from quantlab.types.calibration import CalibrationCheck, InnerRange, TensorRange
 from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
-from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
+from quantlab.types.diagnosis import Diagnosis, Ground, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -137,6 +137,7 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
+    "Ground",
     "ImportedOutputs",
     "Imports",
     "InnerRange",
