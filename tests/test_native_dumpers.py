@@ -44,6 +44,7 @@ int main(int, char** words) try {
     std::map<std::string, quantlab::Values> given;
     for (std::size_t place = 0; place < inputs.outputs.size(); ++place) {
       const quantlab::Port &input = inputs.inputs[place], &output = inputs.outputs[place];
+      if (words[4] && start && place == 2) continue;  // an output that is forgotten after the first batch
       std::size_t wanted = 1;
       for (const std::int64_t size : output.shape) wanted *= static_cast<std::size_t>(size);
       if (input.dtype == "float32") {
@@ -170,6 +171,10 @@ def test_what_the_program_refuses(program, odd, tmp_path):
     file = tmp_path / "app.npz"
     assert program(folder, file, 14) == "outputs of 14 of 23 samples were added"
     assert program(tmp_path, file, 23) == f"{tmp_path}/inputs.txt was not written by quantlab export inputs"
+    assert program(folder, file, 23, "forget") == (
+        "the output 'part' was not added for each sample, or has other sizes in some"
+    )
+    assert not file.exists()
     with (folder / "input-2.bin").open("r+b") as damaged:
         damaged.truncate(459)
     assert program(folder, file, 23) == f"{folder}/input-2.bin is missing or too short"

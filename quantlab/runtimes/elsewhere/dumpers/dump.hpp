@@ -13,7 +13,7 @@
 //   outputs.write("outputs.npz");
 //
 // `inputs.inputs` and `inputs.outputs` have the names in the model (`name`) and in the artifact (`tensor`), the
-// positions there, and data types and shapes of one sample. All functions throw quantlab::Error.
+// positions there, and data types and shapes of one sample. Errors are quantlab::Error.
 
 #ifndef QUANTLAB_DUMP_HPP
 #define QUANTLAB_DUMP_HPP
@@ -208,9 +208,11 @@ class Inputs {
 /// Collects outputs, and the checksum of each sample that was fed.
 class Outputs {
  public:
-  /// `environment`: facts about the program, for example versions and device, in UTF-8.
+  /// `inputs` must live as long as this. `environment` has facts about the program in UTF-8, for example versions.
   explicit Outputs(const Inputs& inputs, std::map<std::string, std::string> environment = {})
       : inputs_(inputs), environment_(std::move(environment)) {}
+
+  explicit Outputs(Inputs&&, std::map<std::string, std::string> = {}) = delete;
 
   /// Adds the outputs of a batch, by output.
   void add(const Batch& batch, const std::map<std::string, Values>& outputs) {
@@ -238,11 +240,13 @@ class Outputs {
       throw Error("outputs of " + std::to_string(crc32_.size()) + " of " + std::to_string(inputs_.n) +
                   " samples were added");
     }
+    std::map<std::string, std::vector<std::size_t>> shapes;
+    for (const auto& row : rows_) shapes[row.first] = shape_of(row.first, row.second);
     Zip zip(path);
     zip.add("__samples_sha256__", text(inputs_.samples_sha256));
     zip.add("__crc32__", npy(Values(crc32_), {crc32_.size()}));
     zip.add("__environment__", text(json(environment_)));
-    for (const auto& row : rows_) zip.add(row.first, npy(row.second.values, shape_of(row.first, row.second)));
+    for (const auto& row : rows_) zip.add(row.first, npy(row.second.values, shapes[row.first]));
     zip.close();
   }
 
