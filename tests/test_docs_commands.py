@@ -35,7 +35,7 @@ def narrowed(words: Sequence[str]) -> list[str]:
     """An `analyze` that asks for no settings gets two, and looks inside only if the command is about that."""
     if words[0] != "analyze":
         return list(words)
-    more = [*([] if "--settings" in words or words[1].endswith(".onnx") else FEW)]
+    more = [*([] if "--settings" in words or words[1].endswith((".onnx", ".tflite")) else FEW)]
     return [*words, *more, *([] if "--taps" in words else ALONE)]
 
 

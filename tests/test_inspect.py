@@ -134,7 +134,8 @@ def test_a_file_of_codes_alone_is_told_by_its_formula(tmp_path):
         pytest.param(
             ["missing.keras"],
             "quantlab: there is no model at 'missing.keras'; give a .keras file, an .h5 or .hdf5 file of a whole Keras "
-            "model, a SavedModel folder, or an .onnx file",
+            "model, a SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a TensorFlow.js "
+            "model",
             id="no such model",
         ),
         pytest.param(

@@ -79,7 +79,7 @@ def _sorted(
     artifacts = dict(options.variants)
     for path in map(Path, subjects):
         format_ = format_of(path, registries.formats)
-        if format_ is None or (format_.as_model is not None and model is None):
+        if format_ is None or (format_.exported and model is None):
             if model is not None and not path.exists():
                 raise ArtifactError(f"there is no artifact at '{path}'; give a file or folder that exists")
             if model is not None:
