@@ -1,5 +1,6 @@
 """Artifacts that are given as the model: what they are, what is made from them, and with which values of weights."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -9,14 +10,16 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from command_line import quantlab_in_process
 from contracts import convert
-from official import converted_officially
+from official import converted_officially, run_as_program
 
 from quantlab.errors import ModelError
 from quantlab.formats import FORMATS, artifact_sha256
 from quantlab.formats.tfjs_manifest import decode, stored_weights
+from quantlab.formats.tflite.flatbuffer import constant_tensors, read_flatbuffer
+from quantlab.formats.tflite.tapped import packed
 from quantlab.models import ModelOptions, identify
 from quantlab.store import Store
-from quantlab_converters import ConversionRequest
+from quantlab_converters import CONVERTERS, ConversionRequest, RecipeRequest
 
 pytestmark = pytest.mark.starts_children
 
@@ -149,6 +152,43 @@ def test_a_tflite_file_without_a_signature_is_calibrated_too(files, workbench, t
     calibration = {port: samples.input_file("image")}
     made = of_artifact("tflite", unsigned, ("static-wi8-ai8",), tmp_path, calibration)
     assert FORMATS["tflite"].inspect(made["static-wi8-ai8"] / "model.tflite").weights["int8"] > 0
+
+
+# Recipes
+
+
+@pytest.mark.parametrize(
+    ("made", "format_name", "scheme"),
+    [
+        pytest.param("graphs", "tfjs", "float32", id="a copy"),
+        pytest.param("graphs", "tfjs", "uint8-per-channel", id="weights stored again"),
+        pytest.param("files", "tflite", "dynamic-wi8", id="litert-quantizer"),
+        pytest.param("files", "tflite", "static-wi8-ai8", id="litert-quantizer, calibrated"),
+    ],
+)
+def test_a_recipe_makes_the_same_bytes(made, format_name, scheme, request, tmp_path):
+    variants, samples = request.getfixturevalue(made), request.getfixturevalue("workbench").samples("conv")
+    source, setting = variants["float32"].path, f"{format_name}-{scheme}"
+    calibration = {"image": samples.input_file("image")} if scheme.startswith("static") else {}
+    asked = RecipeRequest(
+        setting, scheme, source, "serving_default", {"image": (8, 8, 2)}, calibration, source, format_name
+    )
+    with contextlib.chdir(tmp_path):
+        run_as_program(CONVERTERS[format_name].recipe(asked), tmp_path / "log")
+    (folder,) = tmp_path.glob(f"{setting}-*")
+    ours, theirs = contents(folder), contents_of(variants[scheme].path)
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def contents_of(artifact: Path):
+    return contents(artifact) if artifact.is_dir() else {artifact.name: artifact.read_bytes()}
+
+
+def test_the_recipe_of_a_layers_model_is_the_official_command(layers):
+    path = layers["float32"].path
+    asked = RecipeRequest("tfjs-layers-uint8", "uint8", path, "serving_default", {}, {}, path)
+    words = "tensorflowjs_converter --input_format=tfjs_layers_model --output_format=tfjs_layers_model"
+    assert f"{words} '--quantize_uint8=*' {path}/model.json" in CONVERTERS["tfjs-layers"].recipe(asked)
 
 
 # The float copy of a TFLite file
@@ -334,6 +374,73 @@ def test_what_is_refused(words, message, files, folder):
     given = words if "--data" in words else (*words, "--data", "data.npz")
     done = quantlab_in_process("analyze", *given, *ALONE, cwd=folder)
     assert (done.status, done.last) == (2, f"quantlab: {message}")
+
+
+def without_scales(source, target):
+    model = read_flatbuffer(source)
+    for index in constant_tensors(model, model.subgraphs[0]):
+        model.subgraphs[0].tensors[index].quantization = None
+    target.write_bytes(packed(model))
+
+
+def with_a_strange_op(source, target):
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    model = read_flatbuffer(source)
+    code = model.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = BuiltinOperator.CUSTOM
+    code.customCode = "Strange"
+    target.write_bytes(packed(model))
+
+
+def with_a_batch_of_4(source, target):
+    model = read_flatbuffer(source)
+    tensor = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    tensor.shape, tensor.shapeSignature = np.array([4, 8, 8, 2], np.int32), None
+    target.write_bytes(packed(model))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "change", "message"),
+    [
+        pytest.param(
+            "int8",
+            without_scales,
+            "'app.tflite' stores weights in int8 without scales, so nothing tells which values they stand for; give "
+            "the float artifact or the model that it was made from",
+            id="no float anywhere",
+        ),
+        pytest.param(
+            "float32",
+            with_a_strange_op,
+            "'app.tflite' cannot be the reference: LiteRT cannot run the op Strange (node 0) as it is in this file",
+            id="an op that LiteRT lacks",
+        ),
+        pytest.param(
+            "float32",
+            with_a_batch_of_4,
+            "'app.tflite' takes batches of 4 only, and samples are compared one by one; export it with an open batch "
+            "(None) or with 1",
+            id="a fixed batch",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_the_reference(scheme, change, message, files, folder):
+    change(files[scheme].path, folder / "app.tflite")
+    done = quantlab_in_process("analyze", "app.tflite", "--data", "data.npz", *ALONE, cwd=folder)
+    assert done.status == 2
+    assert done.last.startswith(f"quantlab: {message}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_graph_model_that_acts_is_refused(graphs, folder):
+    web = shutil.copytree(graphs["float32"].path, folder / "web")
+    document = json.loads((web / "model.json").read_text())
+    node = next(node for node in document["modelTopology"]["node"] if node["op"] == "Softmax")
+    node["op"] = "PyFunc"
+    (web / "model.json").write_text(json.dumps(document))
+    done = quantlab_in_process("analyze", "web", "--data", "data.npz", *ALONE, cwd=folder)
+    assert (done.status, "'web' runs the op 'PyFunc', which does more than compute" in done.last) == (2, True)
 
 
 def test_a_json_without_its_shards_is_refused(graphs, tmp_path):

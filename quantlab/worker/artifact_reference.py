@@ -3,19 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ArtifactError, ModelError, TrialError
+from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.formats.contract import Contents
 from quantlab.models import ModelFile, ModelOptions, Reference, as_artifact
 from quantlab.models.float_copy import float_artifact
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.types import ModelDescription, Port, TensorSpec
-from quantlab.worker.execution import Execution, load_artifact
+from quantlab.worker.execution import Execution
 
 __all__ = ["open_artifact"]
 
@@ -43,8 +45,8 @@ def open_artifact(file: ModelFile, options: ModelOptions, export: Path) -> Refer
         contents = format_.inspect(source)
         call = _caller(source, format_, contents, unsafe=options.unsafe)
         outputs = _outputs(contents, call)
-    except (ArtifactError, TrialError) as error:
-        raise ModelError(f"'{file.path}' cannot be the reference: {error}") from error
+    except ArtifactError as error:
+        raise ModelError(str(error)) from error
     description = ModelDescription(
         path=str(file.path),
         kind=file.kind,
@@ -85,10 +87,27 @@ def _caller(
         if shapes not in loaded:
             loaded.clear()
             files = (_file(port, shape) for port, shape in zip(contents.inputs, shapes, strict=True))
-            loaded[shapes] = load_artifact(replace(job, inputs=tuple(files)))
+            loaded[shapes] = _loaded(replace(job, inputs=tuple(files)))
         return loaded[shapes].call(batches)
 
     return call
+
+
+def _loaded(job: Job) -> Execution:
+    """The artifact, ready to be called.
+
+    Raises:
+        ModelError: If its library cannot load it, whatever that raises.
+    """
+    load: Callable[[Job], Execution] = resolve_name(job.python.load)
+    with reading(Path(job.artifact), ModelError, _REMEDY):
+        try:
+            return load(job)
+        except TrialError as error:
+            raise ModelError(f"'{Path(job.artifact).name}' cannot be the reference: {error}") from error
+
+
+_REMEDY = "the reference must run in Python, so give the model that it was made from, and this artifact with --variant"
 
 
 def _file(port: Port, shape: tuple[int, ...]) -> TensorFile:
