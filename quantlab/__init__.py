@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import DiagnoseOptions as DiagnoseOptions
+    from quantlab.study import ImportOptions as ImportOptions
     from quantlab.study import PipelineOptions as PipelineOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
     from quantlab.study import TuneOptions as TuneOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from quantlab.study import compare_pipelines as compare_pipelines
     from quantlab.study import convert as convert
     from quantlab.study import diagnose as diagnose
+    from quantlab.study import import_outputs as import_outputs
     from quantlab.study import load_study as load_study
     from quantlab.study import measure_sensitivity as measure_sensitivity
     from quantlab.study import measure_sizes as measure_sizes
@@ -49,6 +51,7 @@ _HOMES = {
     "Budget": "quantlab.types",
     "DiagnoseOptions": "quantlab.study",
     "Diagnosis": "quantlab.types",
+    "ImportOptions": "quantlab.study",
     "ModelOptions": "quantlab.models",
     "PipelineComparison": "quantlab.types",
     "PipelineOptions": "quantlab.study",
@@ -66,6 +69,7 @@ _HOMES = {
     "compare_pipelines": "quantlab.study",
     "convert": "quantlab.study",
     "diagnose": "quantlab.study",
+    "import_outputs": "quantlab.study",
     "judge": "quantlab.gate",
     "load_study": "quantlab.study",
     "measure_sensitivity": "quantlab.study",

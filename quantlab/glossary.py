@@ -31,6 +31,8 @@ GLOSSARY: Mapping[str, str] = {
     "before / after": "Output of the model and of a variant for one sample: its top-1 with the probability, or the "
     "element that changed most.",
     "bias": "Mean of variant − reference over the values of an output: positive if the variant is too large.",
+    "bits lost": "Of codes that hold a wider range than the scored samples use: log2 of how many times as wide it is, "
+    "both extended to 0. One bit less means that steps are twice as large.",
     "brotli": "Size of the shipped files after brotli compression, each file by itself.",
     "budget": "The limits that a setting must keep: loss of the metric, of each class and slice, size and agreement. "
     "They are options, or keys of [budget] in quantlab.toml.",
@@ -131,10 +133,10 @@ GLOSSARY: Mapping[str, str] = {
     "median": "Median time of one call with one sample, in milliseconds, after the first run and a warm-up.",
     "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, position accuracy, an error "
     "rate, or a function of yours.",
-    "minimum": "The smallest value of an input in the calibration samples, in the scored samples, or that the codes of "
-    "an artifact can hold; 'maximum' is the largest.",
-    "moves between halves": "How far the ends of a range lie apart in the even and the odd calibration samples, as a "
-    "percentage of the range. A large figure means that few samples decide the range.",
+    "minimum": "The smallest value of an input, or of a tensor inside the model, in the calibration samples, in the "
+    "scored samples, or that the codes of an artifact can hold; 'maximum' is the largest.",
+    "moves between halves": "How far the ends of a range lie apart in two random halves of the calibration samples, as "
+    "a percentage of the range, extended to 0. A large figure means that few samples decide the range.",
     "ms/sample": "Time in the model's calls for one sample on this machine, in milliseconds. "
     "Do not use it to compare phones.",
     "n": "Number of samples that a figure is based on.",
@@ -186,6 +188,7 @@ GLOSSARY: Mapping[str, str] = {
     "tap": "A tensor inside a variant that is read while the variant runs.",
     "target": "Where the model will be used: web, web-mobile, node, android or any. "
     "It decides which formats, runtimes and sizes count.",
+    "tensor": "An array of numbers: an input of the model, or what an op inside it writes.",
     "TFLite version": "Oldest TFLite version that can run the file, as its converter wrote it.",
     "time / float32": "Median time divided by that of the float32 variant of the format in the same runtime. "
     "A value below 1 is faster.",
@@ -196,7 +199,8 @@ GLOSSARY: Mapping[str, str] = {
     "total variation": "Half the sum of all differences between the class probabilities of variant and reference: 0 "
     "means equal, 1 no class in common. It is finite where the KL divergence is infinite.",
     "trial": "One variant in one runtime: one row of the table.",
-    "values outside": "Percentage of the values of the scored samples that lie outside the calibration's range.",
+    "values outside": "Percentage of the values of the scored samples that lie outside the range of the "
+    "calibration samples, or of an artifact's codes.",
     "variant": "The artifact that a setting makes from the model, or a file given with --variant.",
     "verdict": "Whether a setting keeps the budget: FITS, BREAKS or INCONCLUSIVE (too few samples to decide).",
     "weight": "A constant of an artifact: a kernel, a bias or another stored tensor.",

@@ -17,6 +17,7 @@ __all__ = [
     "listed",
     "nearest",
     "nearest_of_many",
+    "shape_words",
     "shortened",
     "study_folder",
     "without_controls",
@@ -151,6 +152,16 @@ def shortened(texts: Sequence[str], *, most: int, count: int | None = None, sepa
     shown = texts[:most]
     more = (len(texts) if count is None else count) - len(shown)
     return joined([*shown, f"{more:,} more"] if more else shown, separator=separator)
+
+
+def shape_words(shape: Sequence[int | None]) -> str:
+    """A shape for a message, with `?` for open sizes.
+
+    >>> shape_words((None, 3)), shape_words((3,)), shape_words(())
+    ('(?, 3)', '(3,)', '()')
+    """
+    sizes = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
 
 
 def counted(count: int, one: str, several: str | None = None) -> str:

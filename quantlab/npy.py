@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mapped", "selected"]
+__all__ = ["mapped", "selected", "writable"]
 
 _lock = threading.Lock()
 
@@ -25,6 +25,18 @@ def mapped(path: Path) -> "np.memmap[Any, np.dtype[Any]]":
     """
     with _lock:
         array: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def writable(path: Path) -> "np.memmap[Any, np.dtype[Any]]":
+    """Memory-map a `.npy` file that exists, to write into it; call `flush` at the end.
+
+    Raises:
+        OSError: If the file cannot be read and written.
+        ValueError: If it is not a `.npy` file, or contains Python objects.
+    """
+    with _lock:
+        array: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r+", allow_pickle=False)
     return array
 
 

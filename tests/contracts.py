@@ -21,6 +21,8 @@ from small_models import SAMPLES, SmallModel
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import FORMATS, describe_given, describe_variant
 from quantlab.models import ModelOptions
+from quantlab.pipelines import AppPipeline
+from quantlab.pipelines import refuse_absent as refuse_absent_step
 from quantlab.processes import (
     ChildDied,
     ChildPool,
@@ -258,6 +260,17 @@ def refuse_absent(runtime: Runtime, format_name: str | None = None) -> None:
     """Skip a test whose runtime this machine lacks, with the sentence that says how to get it; CI lacks nothing."""
     try:
         runtime.environment(FORMATS[format_name] if format_name else next(filter(runtime.runs, FORMATS.values())))
+    except RuntimeUnavailable as error:
+        if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
+            raise
+        pytest.skip(str(error))
+
+
+def refuse_absent_pipeline(app: AppPipeline) -> None:
+    """The same for a pipeline of an app."""
+    try:
+        for step in (app.decoder, app.resizer):
+            refuse_absent_step(step)
     except RuntimeUnavailable as error:
         if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
             raise

@@ -84,6 +84,7 @@ def _artifact(name: str, *, up: int = 0) -> Callable[[Path], object]:
         parts = [format_.inspect(served), format_.files(served), list(format_.weights(served))]
         parts += [format_.ops(served, "given"), format_.options(served), format_.minimum_runtime(served)]
         parts.append(format_.drawn(served) if format_.drawn else None)
+        parts.append(format_.cut_graph(served) if format_.cut_graph else None)
         return [*parts, format_.taps(served) if format_.taps else ()]
 
     return read_all

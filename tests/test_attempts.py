@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.attempts.registry import ATTEMPTS
-from quantlab.study.inspection.feeding import decoded, encoded, seeded
-from quantlab.study.inspection.outcomes import Compared, compared
-from quantlab.types import Codes, TensorSpec
+from quantlab.study.inspection.feeding import seeded
+from quantlab.study.inspection.outcomes import ComparedAnswer, compare_answers
+from quantlab.types import TensorSpec
 
 
 def images(*shape, n=4, unit=1):
@@ -143,34 +141,45 @@ def test_the_right_call_of_each_attempt_is_one_that_the_artifact_takes(family, r
 @pytest.mark.parametrize(
     ("answer", "right", "expected"),
     [
-        pytest.param([[[0.1, 0.9]]], [[[0.1, 0.9]]], Compared("same answer", "", 0.0, 1, 1), id="equal"),
+        pytest.param([[[0.1, 0.9]]], [[[0.1, 0.9]]], ComparedAnswer("same answer", "", 0.0, 1, 1), id="equal"),
         pytest.param(
-            [[[0.9, 0.1]]], [[[0.1, 0.9]]], Compared("another answer", "", 0.8, 0, 1), id="another class is largest"
+            [[[0.9, 0.1]]],
+            [[[0.1, 0.9]]],
+            ComparedAnswer("another answer", "", 0.8, 0, 1),
+            id="another class is largest",
         ),
         pytest.param(
-            [[[0.1, 0.9000001]]], [[[0.1, 0.9]]], Compared("same answer", "", 1e-7, 1, 1), id="the last bits differ"
+            [[[0.1, 0.9000001]]],
+            [[[0.1, 0.9]]],
+            ComparedAnswer("same answer", "", 1e-7, 1, 1),
+            id="the last bits differ",
         ),
         pytest.param(
             [[0.1, 0.9]],
             [[[0.1, 0.9]]],
-            Compared("same answer", "shape (2,) for (1, 2)", 0.0, 1, 1),
+            ComparedAnswer("same answer", "shape (2,) for (1, 2)", 0.0, 1, 1),
             id="only the batch dimension is missing",
         ),
         pytest.param(
             [[[1.0, 2.0]] * 3],
             [[[1.0, 2.0]]],
-            Compared("another answer", "shape (3, 2) for (1, 2)"),
+            ComparedAnswer("another answer", "shape (3, 2) for (1, 2)"),
             id="three answers for one sample",
         ),
-        pytest.param([[[1.0]], [[1.0]]], [[[1.0]]], Compared("another answer", "2 outputs for 1"), id="an output more"),
         pytest.param(
-            [[[np.nan, 1.0]]], [[[0.0, 1.0]]], Compared("another answer", "", np.inf, 0, 1), id="NaN where a number is"
+            [[[1.0]], [[1.0]]], [[[1.0]]], ComparedAnswer("another answer", "2 outputs for 1"), id="an output more"
+        ),
+        pytest.param(
+            [[[np.nan, 1.0]]],
+            [[[0.0, 1.0]]],
+            ComparedAnswer("another answer", "", np.inf, 0, 1),
+            id="NaN where a number is",
         ),
     ],
 )
 def test_what_became_of_a_call(answer, right, expected):
-    found = compared([np.array(one) for one in answer], [np.array(one) for one in right])
-    assert found == Compared(
+    found = compare_answers([np.array(one) for one in answer], [np.array(one) for one in right])
+    assert found == ComparedAnswer(
         expected.outcome,
         expected.detail,
         expected.largest_difference
@@ -179,17 +188,6 @@ def test_what_became_of_a_call(answer, right, expected):
         expected.same_top1,
         expected.samples,
     )
-
-
-@given(
-    st.floats(1e-4, 10.0, allow_subnormal=False),
-    st.integers(-128, 127),
-    st.lists(st.integers(-128, 127), min_size=1, max_size=20),
-)
-def test_values_of_codes_are_encoded_to_the_same_codes(scale, zero_point, numbers):
-    codes = Codes(scale, zero_point, -128, 127)
-    stored = np.array(numbers, np.int8)
-    np.testing.assert_array_equal(encoded(decoded(stored, codes), codes, "int8"), stored)
 
 
 def test_random_values_are_told_and_repeat_themselves():

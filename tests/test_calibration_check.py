@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from study_fixtures import a_study
 
-from quantlab.statistics import InputSums, LayerError, OutsideSums, extreme_samples
+from quantlab.statistics import InputSums, LayerError, OutsideSums, halves_of
 from quantlab.study.calibration_check import (
     check_calibration,
     stretching_samples,
@@ -21,7 +21,7 @@ from quantlab.study.calibration_check import (
     told_of_recorded,
     with_recorded,
 )
-from quantlab.types import Codes, InputRange, Port, SampleSet, TensorSpec
+from quantlab.types import Codes, Port, SampleSet, TensorRange, TensorSpec
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (60, 4, 4, 3)).astype(np.float32)
@@ -67,8 +67,8 @@ NOT_SCALED = (
 )
 ONE_EXTREME = (
     "1 calibration sample stretches the range of the input 'image' from 0…255 to 0…5000: sample 30 (counted from 0) of "
-    "'scaled.npz'; remove it if such values are no real ones, because every step of static quantization becomes as "
-    "much larger"
+    "'scaled.npz'; remove it if such values are no real ones, because every step of static quantization becomes "
+    "19.6 times as large as it need be (4.3 bits are lost)"
 )
 UNIT = (PIXELS / 255).astype(np.float32)
 
@@ -125,8 +125,10 @@ def test_the_range_of_an_artifact_is_that_of_its_codes(tmp_path):
     recorded = with_recorded(check, [variant], scored)
     added = recorded.ranges[-1]
     outside = float(np.mean(PIXELS > 127.75))
-    assert added == InputRange("image", "mine", None, 0.0, 127.5, None, None, covered=0.5, outside=outside)
-    assert told_of_recorded(recorded) == []
+    assert added == TensorRange(
+        "image", "mine", None, 0.0, 127.5, None, None, covered=0.5, outside=outside, bits_lost=0.0, step=0.5
+    )
+    assert told_of_recorded(recorded) == {}
 
 
 def test_a_file_of_another_range_is_named_without_calibration_samples(tmp_path):
@@ -141,10 +143,37 @@ def test_a_file_of_another_range_is_named_without_calibration_samples(tmp_path):
         "the input 'image' of mine takes codes for 0…1, and the scored samples are 0…255: 99 % of their values are "
         "clipped; feed samples that are preprocessed as those that the file was calibrated on"
     )
-    assert told_of_recorded(recorded) == [said]
+    assert told_of_recorded(recorded) == {"mine": [said]}
     floats = dataclasses.replace(variant, inputs=(dataclasses.replace(port, codes=None),))
     assert with_recorded(None, [floats], scored) is None
-    assert told_of_recorded(None) == []
+    assert told_of_recorded(None) == {}
+
+
+def test_a_file_that_leaves_few_steps_to_the_data_is_named(tmp_path):
+    """The same range in 16 bits leaves steps enough."""
+    scored = sample_set(tmp_path / "d", UNIT)
+    variant = dataclasses.replace(a_study(tmp_path).trials[0].variant, name="mine")
+    said = (
+        "the input 'image' of mine takes codes for 0…40, and the scored samples are 0…1: every step is 40 times as "
+        "large as it need be (5.3 bits are lost); feed samples that are preprocessed as those that the file was "
+        "calibrated on"
+    )
+    for bits, told in ((8, {"mine": [said]}), (16, {})):
+        highest = 2**bits - 1
+        port = Port("image", "x", 0, (None, 4, 4, 3), f"uint{bits}", Codes(40 / highest, 0, 0, highest))
+        recorded = with_recorded(None, [dataclasses.replace(variant, inputs=(port,))], scored)
+        assert recorded.ranges[-1].bits_lost == pytest.approx(np.log2(40))
+        assert told_of_recorded(recorded) == told
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_how_far_the_range_of_an_input_moves_between_two_random_halves(seed, tmp_path):
+    """The planted halves are those of one seed, so the range does not move between those of another."""
+    values = PIXELS.copy()
+    values[:, 0, 0, 0] = np.where(halves_of(len(values), seed=5), 765, 0)
+    calibration, scored = sample_set(tmp_path / "c", values), sample_set(tmp_path / "d", PIXELS)
+    moved = check_calibration(calibration, scored, seed=seed).ranges[0].moved
+    assert moved == (pytest.approx(2 / 3, abs=0.01) if seed == 5 else 0)
 
 
 BATCHES = arrays(np.float32, (9, 2, 3), elements=st.floats(-1e6, 1e6, width=32))
@@ -158,21 +187,6 @@ def test_parts_of_samples_add_up_to_all_of_them(values, cut):
     assert (parts.minimum, parts.maximum) == (float(values.min()), float(values.max()))
     ends = float(values.min()) / 2, float(values.max()) / 2
     assert OutsideSums.of(values[:cut], *ends) + OutsideSums.of(values[cut:], *ends) == OutsideSums.of(values, *ends)
-
-
-@pytest.mark.parametrize(
-    ("highest", "most", "found"),
-    [
-        pytest.param([1, 1, 9, 1], 2, [2], id="one"),
-        pytest.param([1, 9, 9, 1], 2, [1, 2], id="two that are equal"),
-        pytest.param([1, 9, 9, 9], 2, [], id="more than a few"),
-        pytest.param([1, 1, 1.5, 1], 2, [], id="a little larger"),
-        pytest.param([0, 0, 0, 0], 2, [], id="no range"),
-    ],
-)
-def test_samples_without_which_the_range_is_half(highest, most, found):
-    sums = InputSums.of(np.array([[0.0, high] for high in highest]))
-    assert extreme_samples(sums, most).tolist() == found
 
 
 @given(values=arrays(np.float32, (8, 5), elements=st.floats(-4, 4, width=32)), cut=st.integers(0, 8))

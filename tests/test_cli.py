@@ -24,7 +24,7 @@ from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views.trial_records import KEYS, rows
 
-COMMANDS = tuple(command.callback.__name__ for command in app.registered_commands if command.callback)
+COMMANDS = tuple(one.name or one.callback.__name__ for one in app.registered_commands if one.callback)
 
 
 def test_no_text_moves_the_cursor_or_names_the_window(capsys):

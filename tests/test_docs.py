@@ -372,7 +372,7 @@ def checkout_files() -> frozenset[str]:
 @pytest.mark.parametrize(
     ("name", "there"),
     [
-        pytest.param("quantlab/store.py", True, id="a file"),
+        pytest.param("quantlab/names.py", True, id="a file"),
         pytest.param("quantlab/stores.py", False, id="no file"),
         pytest.param("tapped.py", True, id="the name of a file"),
         pytest.param("untapped.py", False, id="the name of no file"),

@@ -23,7 +23,7 @@ from quantlab.gate import read_lock
 from quantlab.seals import SEAL, sealed
 from quantlab.store import Store
 from quantlab.study import read_tuning
-from quantlab.study.non_finite import KnownCause, SpoiledRows
+from quantlab.study.non_finite import KnownCause, SearchedCalibration, SpoiledRows
 from quantlab.study.sensitivity_results import PartResult
 from quantlab.study.tuning.acceptance import Measured
 from quantlab.study.tuning.activations import SumsFile
@@ -61,7 +61,9 @@ RECORDS = {
 }
 """Reader → what it reads, and how."""
 
-KINDS = [*{Study, OutputComparison, Tuning, Measured, SumsFile, PartResult, KnownCause, SpoiledRows}]
+KINDS = [
+    *{Study, OutputComparison, Tuning, Measured, SumsFile, PartResult, KnownCause, SearchedCalibration, SpoiledRows}
+]
 """Kinds of record of which a study holds more than those above."""
 
 

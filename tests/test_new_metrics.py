@@ -265,8 +265,11 @@ def test_nan_answers_nothing_and_ranks_last():
     reference, _, labels = several()
     nothing = np.full_like(reference, NAN)
     assert loss_of("micro-f1", reference, nothing, labels).candidate == 0
-    share = labels.mean(axis=0).mean()
-    assert loss_of("map", reference, nothing, labels).candidate == pytest.approx(100 * share)
+    # Behind all others, one by one: as one group, they would have the share of labels, which a wrong order has not.
+    worst = [np.mean(np.arange(1, n + 1) / np.arange(len(labels) - n + 1, len(labels) + 1)) for n in labels.sum(axis=0)]
+    assert loss_of("map", reference, nothing, labels).candidate == pytest.approx(100 * np.mean(worst))
+    wrong = np.where(labels == 1, -1.0, 1.0) + np.arange(len(labels))[:, None] * 1e-6
+    assert loss_of("map", reference, wrong, labels).candidate == pytest.approx(100 * np.mean(worst))
 
 
 # Angles and keypoints

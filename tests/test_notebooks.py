@@ -23,9 +23,9 @@ from quantlab.types import (
     Candidate,
     Costs,
     Duplicates,
-    InputRange,
     Machine,
     OutputComparison,
+    TensorRange,
     TunedFormat,
     Tuning,
 )
@@ -55,7 +55,7 @@ def folder(tmp_path):
     store.write_outputs(OutputComparison(()))
     store.write(path / "costs.json", Costs((), Machine("a processor", 2, "Linux")))
     store.write_duplicates(Duplicates(N, 0, 0))
-    store.write_calibration(CalibrationCheck((InputRange("x", "scored", None, 0.0, 1.0, 0.5, N),)))
+    store.write_calibration(CalibrationCheck((TensorRange("x", "scored", None, 0.0, 1.0, 0.5, N),)))
     candidate = Candidate("tfjs-uint8", 120, 20, 1e-5, 0, 0.0, 0.1, keeps=True, fits=True, official=True)
     store.write_tuning(Tuning("x.npz", 0, {"tfjs": TunedFormat((candidate,), "tfjs-uint8", setting="tfjs-uint8")}))
     return path

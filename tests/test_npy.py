@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from quantlab.npy import mapped, selected
+from quantlab.npy import mapped, selected, writable
 
 
 def test_many_threads_open_what_lies_there(tmp_path):
@@ -16,10 +16,24 @@ def test_many_threads_open_what_lies_there(tmp_path):
     assert {array.sum() for array in arrays} == {15}
 
 
-def test_objects_are_refused(tmp_path):
+def test_many_threads_write_into_what_lies_there(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((400, 2)))
+
+    def write(row):
+        array = writable(tmp_path / "x.npy")
+        array[row] = row
+        array.flush()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(400)))
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.arange(400)[:, None] * np.ones(2))
+
+
+@pytest.mark.parametrize("opened", [mapped, writable])
+def test_objects_are_refused(opened, tmp_path):
     np.save(tmp_path / "x.npy", np.array([None, 1]), allow_pickle=True)
     with pytest.raises(ValueError, match="Array can't be memory-mapped"):
-        mapped(tmp_path / "x.npy")
+        opened(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize(

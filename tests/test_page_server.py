@@ -16,10 +16,11 @@ import pytest
 
 from quantlab.formats import FORMATS
 from quantlab.runtimes import Job, Taps
+from quantlab.runtimes.calls import Call, FedTensor
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.page_files import Served
 from quantlab.runtimes.page_server import Parent, start_server
-from quantlab.runtimes.requests import Tap
+from quantlab.runtimes.requests import Tap, Try
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 SECRET = b"nobody's business"
@@ -434,3 +435,42 @@ def test_two_jobs_have_nothing_in_common(tmp_path):
     assert two.ask(f"/{one.token}/job") == (404, b"")
     for page in pages:
         page.stop()
+
+
+@pytest.fixture
+def served_calls(tmp_path):
+    """The files of two calls, each of one array."""
+    job = Job("tfjs", str(tmp_path), "wasm", 1, 0, 0, (), (), ExecutorOptions(), FORMATS["tfjs"].python)
+    calls = []
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.bin").write_bytes(name.encode())
+        fed = FedTensor("x", str(tmp_path / f"{name}.bin"), (1,), "uint8")
+        calls.append(Call((fed,), "in order", str(tmp_path / f"{name}-output")))
+    return Served.of(Try(job, "", tuple(calls)), tmp_path / "dist")
+
+
+def test_the_files_of_calls_have_names_of_the_page(served_calls, tmp_path):
+    assert str(tmp_path) not in json.dumps(served_calls.asked)
+    assert [(call["inputs"][0]["file"], call["outputs"]) for call in served_calls.asked["calls"]] == [
+        ("fed/0/0", "answer/0"),
+        ("fed/1/0", "answer/1"),
+    ]
+    assert served_calls.find("fed/1/0") == tmp_path / "b.bin"
+    assert served_calls.find("fed/2/0") is None
+    assert served_calls.target("answer/1-3.bin") == tmp_path / "b-output-3.bin"
+    assert served_calls.grows("answer/1-3.bin")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["answer/2-0.bin", "answer/0", "answer/0-0", "answer/0-x.bin", "answer/0-0.bin/..", "answer/../a-0.bin", "fed/0/0"],
+)
+def test_nothing_else_is_written_for_calls(name, served_calls):
+    assert served_calls.target(name) is None
+
+
+def test_a_message_about_a_call_names_the_files(served_calls, tmp_path):
+    output = {"name": "y", "shape": [1], "dtype": "float32"}
+    told = {"type": "tried", "refused": None, "outputs": [{**output, "file": "answer/0-0.bin"}]}
+    assert served_calls.told(told) == {**told, "outputs": [{**output, "file": str(tmp_path / "a-output-0.bin")}]}
+    assert served_calls.told({"type": "done"}) == {"type": "done"}

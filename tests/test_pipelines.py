@@ -1,7 +1,9 @@
 """Pipelines of apps: how they are named, what their steps do to photos, and which step is blamed for a difference."""
 
 import json
+import os
 import struct
+import subprocess
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from command_line import quantlab_in_process
-from contracts import refuse_absent
+from contracts import refuse_absent, refuse_absent_pipeline
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,10 +22,13 @@ from PIL import Image
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.gate.preprocessing_part import with_preprocessing_part
 from quantlab.pipelines import PIPELINES, AppStep, StepPlace, StepRun, Unprepared, chosen_pipelines
+from quantlab.pipelines.sharp import PACKAGE
 from quantlab.preprocessing import MODES, opened_decoder, pipeline_for, sample_of
 from quantlab.processes import ChildDied, ChildPool, ChildStalled, tagged
 from quantlab.runtimes import RUNTIMES, Host, Picture
+from quantlab.runtimes.node import find_node
 from quantlab.runtimes.requests import request_from
+from quantlab.study.pipelines.app import AppPhotos
 from quantlab.study.pipelines.block import DECLARED as DECLARED_STEP
 from quantlab.study.pipelines.block import BlockSteps
 from quantlab.study.pipelines.fed_reference import fed_warning
@@ -41,6 +46,7 @@ from quantlab.types import (
     PhotoFailure,
     PipelineComparison,
     Preprocessing,
+    Reproduction,
     Scores,
     SettingVerdict,
     SwappedStep,
@@ -91,7 +97,7 @@ def test_every_step_exists(name):
         if step.place.name == "python":
             assert callable(resolve_name(step.call))
         else:
-            assert step.place.name in {"node", "chromium"}
+            assert step.place.name in {"node", "node-sharp", "chromium"}
 
 
 def test_steps_of_one_key_are_one_step():
@@ -127,10 +133,122 @@ def test_a_resizer_runs_in_its_own_place(tmp_path):
     apps, image = apps_of("tfjs-node", "tfjs-default"), np.zeros((30, 40, 3), np.uint8)
     steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
     keys = [DECLARED_STEP, *(app.decoder.key for app in apps)]
-    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)})
+    resized = steps.resize({key: [image + place] for place, key in enumerate(keys)}, [tmp_path / "a.jpg"])
     own = [resized[app.decoder.key, app.resizer.key][0] for app in apps]
     assert [int(pixels.max()) for pixels in own] == [1, 2]
     assert all(len(set(places)) == 1 for places in steps.run.asked)
+
+
+@dataclass
+class SizesAsked:
+    """Stands for sharp: notes what it is asked for, and decodes every photo as one of 40×60 pixels."""
+
+    folder: Path
+    asked: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    def run(self, steps, pictures, *, grey):
+        assert not grey
+        self.asked += [(step.call, one.shape, one.size) for step in steps for one in pictures]
+        return {step.key: [np.zeros((*(one.size or (40, 60)), 3), np.uint8) for one in pictures] for step in steps}
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "asked"),
+    [
+        pytest.param({}, [("sharp", (), ()), ("sharp-lanczos3", (), (16, 16))], id="in one call"),
+        pytest.param(
+            {"aspect": "crop"},
+            [("sharp", (), ()), ("sharp-lanczos3", (), (16, 24))],
+            id="to the size that is cut afterwards",
+        ),
+        pytest.param(
+            {"central_crop": 0.5},
+            [("sharp", (), ()), ("sharp-lanczos3", (20, 30, 3), (16, 16))],
+            id="one after the other, where the file is cut first",
+        ),
+    ],
+)
+def test_a_library_that_decodes_and_resizes_at_once(preprocessing, asked, tmp_path):
+    (photo := tmp_path / "a.jpg").write_bytes(b"photo")
+    declared = pipeline_for(Preprocessing(**preprocessing), SPEC)
+    (app,) = apps_of("sharp")
+    steps = BlockSteps(SizesAsked(tmp_path), declared, [app])
+    (image,) = steps.own(app, [photo])
+    assert (image.shape, steps.run.asked) == ((SIZE, SIZE, 3), asked)
+
+
+def test_the_declared_steps_stand_beside_a_call_for_both(tmp_path):
+    (photo := tmp_path / "a.jpg").write_bytes(b"photo")
+    (app,) = apps_of("sharp")
+    steps = BlockSteps(SizesAsked(tmp_path), DECLARED, [app])
+    decoded = {key: [np.ones((30, 40, 3), np.uint8)] for key in (DECLARED_STEP, app.decoder.key)}
+    resized = steps.resize(decoded, [photo])
+    assert steps.run.asked == [("sharp-lanczos3", (), (16, 16)), ("sharp-lanczos3", (30, 40, 3), (16, 16))]
+    assert {pair: int(images[0].max()) for pair, images in resized.items()} == {
+        (DECLARED_STEP, DECLARED_STEP): 1,
+        (app.decoder.key, DECLARED_STEP): 1,
+        (DECLARED_STEP, app.resizer.key): 0,
+        (app.decoder.key, app.resizer.key): 0,
+    }
+
+
+def test_without_sharp_its_pipelines_say_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NODE_PATH", raising=False)
+    apps = apps_of("sharp", "sharp-linear")
+    steps = BlockSteps(RecordedSteps(tmp_path), DECLARED, apps)
+    steps.check()
+    reason = (
+        f"the pipelines 'sharp*' run in sharp, and there is none in '{tmp_path}', above it or in NODE_PATH; "
+        f"'npm install sharp' in '{tmp_path}' installs it"
+    )
+    assert [steps.reason(app) for app in apps] == [reason, reason]
+
+
+def test_samples_by_opencv_depend_on_its_version(tmp_path, monkeypatch):
+    (about := tmp_path / "opencv_python_headless-0.1.2.dist-info").mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 0.1.2\n")
+    place = PIPELINES["opencv"].decoder.place
+    before = place.environment()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert place.environment() == {**before, "opencv": "0.1.2"}
+
+
+OWN_CODE = """
+const sharp = require('sharp');
+const read = (file) => sharp(file).resize(16, 16, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+Promise.all(process.argv.slice(1).map(read)).then((all) => process.stdout.write(Buffer.concat(all)));
+"""
+"""What an app with sharp does."""
+
+
+@pytest.mark.starts_children
+def test_sharp_gives_what_the_code_of_an_app_gives(tmp_path):
+    (app,) = apps_of("sharp")
+    refuse_absent_pipeline(app)
+    odd_files(tmp_path / "odd")
+    numbers = np.random.default_rng(3)
+    noise = Image.fromarray(numbers.integers(0, 256, (128, 160, 3), dtype=np.uint8))
+    noise.save(tmp_path / "odd" / "large.jpg", quality=95, subsampling=0)
+    names = ["large.jpg", "plain.jpg", "grey.jpg", "cmyk.jpg", "palette.png", "alpha.png", "turned.jpg", "deep.png"]
+    paths = [tmp_path / "odd" / name for name in names]
+    done = subprocess.run(
+        [find_node()[0], "-e", OWN_CODE, *map(str, paths)],
+        env={**os.environ, "NODE_PATH": str(PACKAGE.find()[0].parent)},
+        capture_output=True,
+        check=True,
+    )
+    expected = np.frombuffer(done.stdout, np.uint8).reshape(len(paths), SIZE, SIZE, 3)
+    with ChildPool(tmp_path, stall_seconds=100) as pool:
+        steps = BlockSteps(run := StepRun(pool, tmp_path, {}), DECLARED, [app])
+        images = steps.own(app, [*paths, tmp_path / "odd" / "cut-plain.jpg"])
+        # In two steps, the resizer gets all pixels of the photo.
+        twice = BlockSteps(run, DECLARED, [replace(app, at_once=False)]).own(replace(app, at_once=False), paths[:1])
+    for name, image, own in zip(names, images, expected, strict=False):
+        np.testing.assert_array_equal(image, own, name)
+    assert isinstance(images[-1], Unprepared)
+    assert (images[0] != twice[0]).any()
+    assert {"sharp", "libvips"} <= set(run.environments["node-sharp"])
 
 
 def test_a_missing_browser_stops_no_other_place(tmp_path):
@@ -298,6 +416,105 @@ def test_the_headline_of_pipelines(rows, sentence):
     assert pipelines_headline(comparison(*rows)) == sentence
 
 
+def reproduced_by(name, *, mean=1e-6, largest=2e-6, same=100.0, equal=True, named=True):
+    family = "" if name == "the declared preprocessing" else "pipeline"
+    cause = f"the app reads photos as the pipeline '{name}' does"
+    return Reproduction(family, name, None, cause, 100, largest, mean, same, 90, 0, 1e-9, equal, named)
+
+
+AS_DECLARED = reproduced_by("the declared preprocessing", mean=0.1, largest=0.5, same=94.0, equal=False, named=False)
+
+
+@pytest.mark.parametrize(
+    ("app", "sentence"),
+    [
+        pytest.param(
+            [reproduced_by("far"), AS_DECLARED],
+            "The app reads photos as the pipeline 'far' does: then its outputs are those of the model, with a largest "
+            "difference of 2e-06 instead of 0.5, and the same top-1 on 100.0 % of the photos instead of 94.0 %. It is "
+            "5 of 255 from the declared preprocessing on average, most of it by the resize (resize). With it, the "
+            "float model's class changes for 3 of 100 photos",
+            id="a resize",
+        ),
+        pytest.param(
+            [
+                reproduced_by("near", largest=0.03, same=None, equal=False),
+                reproduced_by("far", equal=False),
+                AS_DECLARED,
+            ],
+            "The app reads photos as the pipeline 'near' does: then its outputs are nearest to the model's, with a "
+            "largest difference of 0.03 instead of 0.5. It is 2 of 255 from the declared preprocessing on average, "
+            "most of it by the decoder. With it, the float model's class changes for 0 of 100 photos. These photos do "
+            "not tell it apart from 'far'",
+            id="a decoder, and another pipeline that is as near",
+        ),
+        pytest.param(
+            [replace(AS_DECLARED, max_abs=1e-7, equal=True), reproduced_by("far", equal=False, named=False)],
+            "The app computes what the model does with the declared preprocessing (largest difference 1e-07), so it "
+            "reads photos as declared",
+            id="as declared",
+        ),
+        pytest.param(
+            [reproduced_by("far", mean=0.09, equal=False, named=False), AS_DECLARED],
+            "None of 1 pipeline reproduces the outputs of the app: with the declared preprocessing, the mean "
+            "difference is 0.1, and with 'far', the nearest, 0.09. Without --pipelines, --app tries other scales and "
+            "orders",
+            id="none of them",
+        ),
+        pytest.param(
+            [replace(AS_DECLARED, mean_abs=np.inf, max_abs=np.inf), reproduced_by("far", equal=False, named=False)],
+            "The outputs of the app, or those of the model, are NaN or infinite for some photos, so no pipeline "
+            "reproduces them; look at these photos first",
+            id="outputs that are NaN",
+        ),
+    ],
+)
+def test_the_headline_of_an_app(app, sentence):
+    found = replace(comparison(FAR, row_of("near", 2.0, 9.0, cause="decode")), app=tuple(app))
+    assert pipelines_headline(found) == sentence
+
+
+NUMBERS = np.random.default_rng(4)
+OUTPUTS = NUMBERS.dirichlet(np.ones(5), 40).astype(np.float32)
+"""What the model gives with the declared preprocessing."""
+OTHER = NUMBERS.dirichlet(np.ones(5), 40).astype(np.float32)
+"""What it gives with another."""
+ROWS = np.arange(40)
+
+
+@pytest.mark.parametrize(
+    ("app", "pipelines", "named", "first"),
+    [
+        pytest.param(OTHER, {"it": OTHER, "no": OUTPUTS[::-1]}, ["it"], "it", id="one gives the outputs"),
+        pytest.param(OTHER, {"it": OTHER, "twin": OTHER + 1e-5}, ["it", "twin"], "it", id="two give them"),
+        pytest.param(OTHER.round(2), {"it": OTHER}, ["it"], "it", id="outputs that the app rounds"),
+        pytest.param(OUTPUTS, {"it": OTHER}, [], "the declared preprocessing", id="the declared preprocessing does"),
+        pytest.param(OTHER[::-1], {"it": OTHER, "no": OUTPUTS}, [], None, id="none gives them"),
+        pytest.param(OTHER, {"it": OTHER[:15]}, [], "it", id="on less than half of the photos"),
+        pytest.param(OTHER, {"it": OTHER[:30], "no": OUTPUTS}, ["it"], "it", id="on most of the photos"),
+        pytest.param(np.where(ROWS[:, None] == 3, np.nan, OTHER), {"it": OTHER}, [], None, id="a sample that is NaN"),
+        pytest.param(OTHER[:5], {"it": OTHER[:5]}, [], "it", id="too few photos to tell"),
+    ],
+)
+def test_which_pipeline_an_app_has(app, pipelines, named, first, tmp_path):
+    n = len(app)
+    reproducing = AppPhotos(tmp_path / "app.npz", "y", app).opened((5,), classes=True, probabilities=True)
+    for start in range(0, n, 16):
+        rows = ROWS[start : min(n, start + 16)]
+        reproducing.declare(rows, OUTPUTS[rows])
+        for name, outputs in pipelines.items():
+            if len(own := rows[rows < len(outputs)]):
+                reproducing.add(name, own, outputs[own])
+    found = reproducing.reproductions()
+    assert [one.name for one in found if one.named] == named
+    assert first in {None, found[0].name}
+    assert {one.name for one in found} == {"the declared preprocessing", *pipelines}
+    assert {one.name: one.n for one in found} == {
+        "the declared preprocessing": n,
+        **{name: min(n, len(outputs)) for name, outputs in pipelines.items()},
+    }
+
+
 def write_photos(folder: Path, *, each: int = 6) -> Path:
     """Noise of 40×30 pixels in three class folders: every resize changes it much."""
     numbers = np.random.default_rng(0)
@@ -370,6 +587,77 @@ def test_the_planted_step_is_named(tmp_path):
     assert changed["loss_points"] == pytest.approx(100 * (changed["became_wrong"] - changed["became_right"]) / 18)
 
 
+def app_outputs(model: Path, photos: Path, **preprocessing) -> np.ndarray:
+    """What an app with another preprocessing gives for the photos, (n, 3)."""
+    declared = pipeline_for(Preprocessing(**{"mode": "tf", **preprocessing}), SPEC)
+    weights = onnx.numpy_helper.to_array(onnx.load(model).graph.initializer[0])
+    with opened_decoder(declared) as decode:
+        logits = [sample_of(declared, path, decode).reshape(-1) @ weights for path in sorted(photos.glob("*/*"))]
+    powers = np.exp(logits - np.max(logits, axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize(
+    ("preprocessing", "headline"),
+    [
+        pytest.param(
+            {"resizer": "tfjs"},
+            "The app reads photos as the pipeline 'tfjs-node' does: then its outputs are nearest to the model's, ",
+            id="the default resize of TensorFlow.js",
+        ),
+        pytest.param(
+            {"resize": "bicubic"},
+            "The app reads photos as the pipeline 'python-pillow-default' does: then its outputs are those of the "
+            "model, ",
+            id="the default resize of Pillow",
+        ),
+        pytest.param({}, "The app computes what the model does with the declared preprocessing ", id="no mistake"),
+        pytest.param(
+            {"mode": "torch"}, "None of 4 pipelines reproduces the outputs of the app: ", id="another mistake"
+        ),
+    ],
+)
+def test_a_resize_that_is_planted_in_an_app_is_named_first(preprocessing, headline, tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos", each=8)
+    np.savez(tmp_path / "app.npz", classes=app_outputs(model, photos, **preprocessing))
+    done = quantlab_in_process(
+        *("diagnose", model, "--data", photos, "--preprocessing-mode", "tf", "--app", "app.npz", "--limit", "20"),
+        *("--pipelines", "python-pillow,python-pillow-default,tfjs-node,tfjs-node-align-corners"),
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(headline)
+    assert ("most of it by the resize (" in first) == ("pipeline '" in headline)
+
+
+@pytest.mark.starts_children
+def test_without_pipelines_a_resize_that_no_convention_explains_points_to_them(tmp_path):
+    model, photos = write_model(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    np.savez(tmp_path / "app.npz", classes=app_outputs(model, photos, resizer="tfjs"))
+    given = ("--data", photos, "--preprocessing-mode", "tf", "--app", "app.npz")
+    done = quantlab_in_process("diagnose", model, *given, cwd=tmp_path)
+    app, _, labels = done.stdout.splitlines()[0].partition(". ")
+    assert app.startswith("None of ")
+    assert app.endswith("; --pipelines all tries how apps decode and resize photos")
+    assert labels
+
+
+@pytest.mark.starts_children
+def test_outputs_of_an_app_for_other_photos(tmp_path):
+    model = write_model(tmp_path / "m.onnx")
+    write_photos(tmp_path / "photos", each=1)
+    np.savez(tmp_path / "app.npz", classes=np.zeros((2, 3)))
+    given = ("--pipelines", "python-pillow", "--app", "app.npz")
+    done = quantlab_in_process("diagnose", model, "--data", "photos", *given, cwd=tmp_path)
+    told = (
+        "quantlab: 'app.npz' holds float64 of shape (2, 3) for the output 'classes', and 'photos' has 3 samples; give "
+        "one output for each sample, in their order"
+    )
+    assert (done.status, done.last) == (2, told)
+
+
 @pytest.mark.starts_children
 @pytest.mark.parametrize(
     "options",
@@ -387,6 +675,58 @@ def test_class_folders_are_in_the_order_of_the_names_beside_the_model(tmp_path, 
     )
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize("options", [[], ["--pipelines", "python-pillow"]], ids=["conventions", "pipelines"])
+def test_names_that_are_given_order_class_folders(tmp_path, options):
+    model = write_model(tmp_path / "m.onnx")
+    photos = with_right_labels(write_photos(tmp_path / "photos"), model, names="cab")
+    given = ("--data", photos, "--preprocessing-mode", "tf", "--class-names", "c,a,b", "--json")
+    done = quantlab_in_process("diagnose", model, *given, *options, cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["score"] == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "sentence"),
+    [
+        pytest.param(
+            ["--class-names", "c,a,b"],
+            "x.npz",
+            "--class-names gives class folders their order, and 'x.npz' has none; leave it out",
+            id="no folder",
+        ),
+        pytest.param(
+            ["--class-names", "c,a,b,d"],
+            "photos",
+            "--class-names names 4 classes, and 'photos' has 3 class folders; write one name for each, in the order of "
+            "the outputs",
+            id="another number",
+        ),
+        pytest.param(
+            ["--class-names", "c,x,y"],
+            "photos",
+            "--class-names has 'c' as class 0, and it is class 2 of the samples; name the class folders in the order "
+            "of the outputs with --classes, or correct the names",
+            id="a folder at another place among other names",
+        ),
+        pytest.param(
+            ["--class-names", "c,a,b", "--classes", "a,b,c"],
+            "photos",
+            "--class-names has 'c' as class 0, and it is class 2 of the samples; name the class folders in the order "
+            "of the outputs with --classes, or correct the names",
+            id="two orders",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--pipelines", "python-pillow"]], ids=["conventions", "pipelines"])
+def test_names_that_order_no_class_folders(given, data, sentence, options, tmp_path):
+    model = write_model(tmp_path / "m.onnx")
+    write_photos(tmp_path / "photos", each=1)
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, SIZE, SIZE, 3), np.float32))
+    done = quantlab_in_process("diagnose", model, "--data", data, *given, *options, cwd=tmp_path)
+    assert (done.status, done.last) == (2, f"quantlab: {sentence}")
 
 
 @pytest.mark.starts_children
@@ -463,7 +803,7 @@ def test_kinds_of_files(tmp_path):
     assert {name: kinds_of(tmp_path / "odd" / name) for name in kinds} == {
         name: (kind,) for name, kind in kinds.items()
     }
-    assert kinds_of(tmp_path / "odd" / "deep.png") == ("grey", "16 bits")
+    assert kinds_of(tmp_path / "odd" / "deep.png") == ("16 bits, grey",)
     assert kinds_of(tmp_path / "odd" / "cut-palette.png") == ("palette", "truncated")
 
 
@@ -485,7 +825,8 @@ def test_unusual_files_cost_only_their_own_rows(tmp_path):
     turned = [made["EXIF orientation", decoder]["other_size"] for decoder in decoders]
     assert turned == [1, 1, 1, 0]
     assert made["CMYK", "canvas"]["mean"] < 3
-    assert made["16 bits", "canvas"]["only_here"] == 1
+    assert made["16 bits, grey", "canvas"]["only_here"] == 1
+    assert made["grey", ""]["files"] == 1
     assert [made["unreadable", decoder]["failed"] for decoder in decoders] == [1, 1, 1, 1]
     rows = {row["name"]: row for row in found["pipelines"]}
     assert [rows[name]["reason"] for name in rows] == [None] * 4

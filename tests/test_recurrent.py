@@ -13,6 +13,11 @@ from official import converted_officially, run_as_program
 from prepared_study import row
 
 from quantlab import AnalyzeOptions, analyze
+from quantlab.formats import FORMATS
+from quantlab.processes import ChildPool
+from quantlab.registries import REAL
+from quantlab.study.reduction.running import Cutting, run_file
+from quantlab.study.reduction.search import subgraph_of
 from quantlab.types import Study
 from quantlab_converters import CONVERTERS, ConversionRequest, RecipeRequest
 from quantlab_converters.tfjs_loops import repair_loops
@@ -208,3 +213,21 @@ def test_a_state_needs_its_batch_size(workbench, tmp_path):
         "do that are stateful or called with training=True; build the model without that, or leave the tfjs settings "
         "out"
     )
+
+
+def test_loops_are_cut_whole(studies, tmp_path):
+    """From any op on, what `quantlab reduce` cuts out of a graph-model gives the tensors of the whole graph."""
+    format_, artifact = FORMATS["tfjs"], row(studies["keras3_recurrent"], "tfjs-float32").variant.path
+    graph = format_.cut_graph(artifact)
+    known = frozenset(name for op in graph.ops for name in op.writes if name in graph.tensors)
+    loops = {place for place, op in enumerate(graph.ops) if op.op in {"Enter", "Merge", "Switch", "NextIteration"}}
+    steps = np.random.default_rng(3).normal(size=(1, 4, 3)).astype(np.float32)
+    with ChildPool(tmp_path, 300.0) as pool:
+        cut = Cutting(format_, artifact, (REAL.python, REAL, pool), tmp_path / "cuts")
+        values = {"steps": steps, **cut.values({"steps": steps}, sorted(known))}
+        for first in (0, min(loops) + 1, len(graph.ops) // 2):
+            part = subgraph_of(graph, known, first=first, output="Identity")
+            fed = {name: values[name] for name in part.inputs}
+            (found,) = run_file(format_, cut.write(fed, ["Identity"]), list(fed.values()), where=cut.where)
+            np.testing.assert_array_equal(found, values["Identity"])
+            assert loops & set(part.ops)

@@ -7,6 +7,7 @@ import typer
 from quantlab.cli.accept import accept
 from quantlab.cli.analyze import analyze
 from quantlab.cli.batch import batch
+from quantlab.cli.bisect import bisect
 from quantlab.cli.check import check
 from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
@@ -16,6 +17,7 @@ from quantlab.cli.doctor import doctor
 from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
+from quantlab.cli.import_outputs import import_outputs
 from quantlab.cli.init import init
 from quantlab.cli.inspect import inspect
 from quantlab.cli.lint import lint
@@ -73,12 +75,14 @@ for command in (
     sensitivity,
     diagnose,
     reduce,
+    bisect,
     compare,
     batch,
     recommend,
     report,
     plot,
     export,
+    import_outputs,
     preprocessing,
     gate,
     plan,
@@ -89,4 +93,4 @@ for command in (
     doctor,
     demo,
 ):
-    app.command()(command)
+    app.command("import" if command is import_outputs else None)(command)  # `import` is no name of a function

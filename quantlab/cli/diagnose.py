@@ -9,6 +9,7 @@ import typer
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import (
     AsJson,
+    ClassNames,
     Format,
     ImageOptions,
     Labels,
@@ -41,7 +42,7 @@ def diagnose(
         Path | None,
         typer.Option(
             help="Outputs of an app for the same samples in the same order: a .npz file with an array for each output "
-            "of the model, by its name."
+            "of the model, by its name. With --pipelines, photos are in the order of their class folders and names."
         ),
     ] = None,
     pipelines: Annotated[
@@ -53,6 +54,7 @@ def diagnose(
         ),
     ] = None,
     labels: Labels = None,
+    class_names: ClassNames = None,
     score_output: Annotated[
         str | None,
         typer.Option(help="Name of the output to compare. Required if the model has several outputs."),
@@ -76,8 +78,8 @@ def diagnose(
     From labels and the float model alone, the command tries other scales, colour orders, layouts and orders of classes,
     and names one only if its gain is beyond chance. With --app, it says which convention reproduces the outputs of an
     app. With --pipelines, it turns the photos of a folder into samples as apps do in Python, Node.js and a browser, and
-    says how far these are from the declared ones, by which step, and what that does to the model's answers. It converts
-    nothing and keeps nothing.
+    says how far these are from the declared ones, by which step, and what that does to the model's answers; with --app,
+    too, it says which of them reproduces the outputs of the app. It converts nothing and keeps nothing.
     """
     from quantlab.cli.progress import shown
     from quantlab.study import DiagnoseOptions
@@ -89,6 +91,7 @@ def diagnose(
     options = DiagnoseOptions(
         app=app,
         labels=labels,
+        class_names=class_names,
         score_output=score_output,
         limit=limit,
         seed=seed,
@@ -115,10 +118,11 @@ def _print_pipelines(
     from quantlab.study import PipelineOptions, compare_pipelines
     from quantlab_reports.pipelines import pipelines_document, pipelines_text
 
-    for option, value in (("--app", asked.app), ("--labels", asked.labels)):
-        if value is not None:
-            raise UsageError(f"--pipelines compares photos, whose labels are their folders; leave {option} out")
+    if asked.labels is not None:
+        raise UsageError("--pipelines compares photos, whose labels are their folders; leave --labels out")
     options = PipelineOptions(
+        app=asked.app,
+        class_names=asked.class_names,
         score_output=asked.score_output,
         limit=asked.limit or PipelineOptions().limit,
         seed=asked.seed,

@@ -1,4 +1,4 @@
-"""`quantlab export`: writes a study in the form of another program; runs nothing."""
+"""`quantlab export`: writes a study for another program, its samples, or a test for an app; runs nothing."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -24,7 +24,8 @@ def export(
         str,
         typer.Argument(
             metavar="PROGRAM",
-            help="model-explorer (errors of tensors as colours of the graph) or mlflow (a run for each trial).",
+            help="model-explorer (errors of tensors as colours of the graph), mlflow (a run for each trial), inputs "
+            "(the samples as raw tensors, for 'quantlab import') or test (a golden test for your app).",
             show_default=False,
         ),
     ],
@@ -35,10 +36,19 @@ def export(
         ),
     ] = None,
     *,
-    setting: Annotated[str | None, typer.Option(help="model-explorer: the setting or given variant.")] = None,
+    setting: Annotated[
+        str | None,
+        typer.Option(
+            help="The setting or given variant; of inputs, the one whose artifact takes them. "
+            "[default: for inputs, the model itself]"
+        ),
+    ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(help="model-explorer: the runtime. [default: python, or the first that was read]"),
+        typer.Option(
+            help="model-explorer: the runtime. [default: python, or the first that was read] test: the program that "
+            "runs the test: node, vitest, jest or pytest."
+        ),
     ] = None,
     figure: Annotated[
         str | None,
@@ -48,7 +58,10 @@ def export(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="model-explorer: file to write. [default: model-explorer.json]")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="File or new folder to write. [default: model-explorer.json, inputs, or golden-RUNTIME]"
+        ),
     ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: folder, or address of a server. [default: where MLflow logs by itself]")
@@ -59,7 +72,7 @@ def export(
     budget: BudgetOptions,
     json: AsJson = False,
 ) -> int:
-    """Write a study in the form of another program.
+    """Write a study for another program, or a test for your app.
 
     The command runs nothing. With a budget, mlflow gets the verdict, too.
     """

@@ -11,7 +11,7 @@ from quantlab.cli.options import AsJson, ImageOptions, ModelGroup, print_json
 from quantlab.cli.output import print_result, say
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
-from quantlab.names import nearest
+from quantlab.names import listed, nearest
 
 if TYPE_CHECKING:
     from quantlab.types import Pipeline, Preprocessing, TensorSpec
@@ -90,7 +90,7 @@ def _input_of(model: Path, opening: ModelGroup) -> "TensorSpec":
     with shown() as progress:
         inputs = model_inputs(model, options=opening.options, progress=progress)
     if len(inputs) != 1:
-        names = ", ".join(f"'{spec.name}'" for spec in inputs)
+        names = listed([spec.name for spec in inputs])
         raise UsageError(f"'{model}' has {len(inputs)} inputs ({names}), and a pipeline fills one; leave the model out")
     return inputs[0]
 

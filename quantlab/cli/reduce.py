@@ -45,8 +45,9 @@ def reduce(
 ) -> int:
     """Cut out the smallest sub-graph that still differs.
 
-    The command writes a folder with the sub-graph, its inputs, its output and the expected one, a script that compares
-    them, and a text for an upstream issue with versions and hashes. TFLite and ONNX files can be cut.
+    The command writes a folder with the sub-graph, its inputs, its output and the expected one, a program that compares
+    them without quantlab, and a text for an upstream issue with versions and hashes. TFLite and ONNX files and tfjs
+    models can be cut.
     """
     from quantlab.cli.progress import shown
     from quantlab.study.reduction import ReduceOptions, reduce_study
@@ -77,6 +78,6 @@ def _text(found: "Reduction") -> str:
         f"{found.setting} in {found.runtime}: {counts}: {ops}",
         f"'{found.output}' {apart}, on sample {found.sample}",
         f"{whole}; {counted(found.tried, 'sub-graph was', 'sub-graphs were')} run",
-        f"wrote {found.folder}: sub-graph, inputs, both outputs, compare.py, and issue.md for an upstream issue",
+        f"wrote {found.folder}: sub-graph, inputs, both outputs, a program that compares them, and issue.md",
     )
     return "\n".join(lines)

@@ -16,11 +16,13 @@ from quantlab.conventions.contract import (
     OutputFamily,
 )
 from quantlab.conventions.registry import INPUT_FAMILIES, LABEL_FAMILIES, OUTPUT_FAMILIES
+from quantlab.conventions.rescalings import PIXEL_RESCALINGS, Rescaling
 
 __all__ = [
     "INPUT_FAMILIES",
     "LABEL_FAMILIES",
     "OUTPUT_FAMILIES",
+    "PIXEL_RESCALINGS",
     "Answers",
     "InputConvention",
     "InputFacts",
@@ -30,4 +32,5 @@ __all__ = [
     "OutputConvention",
     "OutputFacts",
     "OutputFamily",
+    "Rescaling",
 ]

@@ -20,13 +20,13 @@ def _conventions(answers: Answers) -> Iterator[LabelConvention]:
     inside = (answers.labels >= 0) & (answers.labels < answers.classes)
     if answers.classes < 2 or not inside.any():
         return
-    found = class_order(answers.answers[inside], answers.labels[inside], answers.classes)
-    if found is None:
+    order = class_order(answers.answers[inside], answers.labels[inside], answers.classes)
+    if order is None:
         return
     known = set(answers.labels.tolist())  # of other labels there is no sample that tells their output
     moved = [
         f"output {output} is label {label}"
-        for output, label in enumerate(found.labels)
+        for output, label in enumerate(order.labels)
         if output != label and label in known
     ]
     right = np.zeros(len(inside), np.bool_)

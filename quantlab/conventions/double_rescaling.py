@@ -6,6 +6,7 @@ import numpy as np
 
 from quantlab.conventions.contract import Array, InputConvention, InputFacts, InputFamily
 from quantlab.conventions.encodings import BYTES, converted, possible_sources
+from quantlab.preprocessing import UNIT_SCALE
 from quantlab.types import RescalingLayer
 
 __all__ = ["DOUBLE_RESCALING"]
@@ -23,7 +24,7 @@ def _conventions(facts: InputFacts) -> Iterator[InputConvention]:
         )
         if layer.suits(facts.shape):
             change = "give the samples as they were before they were scaled"
-            if layer.scale == (1 / 255,) and layer.offset == (0.0,):
+            if (layer.scale, layer.offset) == ((UNIT_SCALE.factor,), (UNIT_SCALE.offset,)):
                 change += ", which is x * 255"
             yield InputConvention(_NAME, f"without the scaling of '{layer.name}'", cause, change, _undone(layer))
         for source in possible_sources(facts):

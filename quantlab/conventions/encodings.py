@@ -7,6 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.conventions.contract import Array, InputFacts
+from quantlab.preprocessing import (
+    BYTE_SCALE,
+    CAFFE_MEAN,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SYMMETRIC_SCALE,
+    UNIT_SCALE,
+    WHITE,
+    PixelScale,
+    standardized,
+)
 
 __all__ = ["ALL", "BYTES", "KNOWN_MEANS", "SCALES", "Encoding", "converted", "fits_channels", "possible_sources"]
 
@@ -47,7 +58,7 @@ class Encoding:
     @property
     def high(self) -> float:
         """The value of the brightest pixel, over all channels."""
-        return max(255 * factor + offset for factor, offset in zip(self.factor, self.offset, strict=True))
+        return max(WHITE * factor + offset for factor, offset in zip(self.factor, self.offset, strict=True))
 
     def pixels(self, values: Array, axis: int) -> Floats:
         """Return p, float64 and RGB, of values with colours along `axis`."""
@@ -68,51 +79,47 @@ class Encoding:
         return ordered.reshape(shape)
 
 
-def _scaled(name: str, words: str, make: str, scale: tuple[float, float]) -> Encoding:
-    return Encoding(name, words, make, (scale[0],), (scale[1],))
+def _scaled(name: str, words: str, make: str, scale: PixelScale) -> Encoding:
+    return Encoding(name, words, make, (scale.factor,), (scale.offset,))
 
 
 def _standardized(name: str, words: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Encoding:
     """(p / 255 − mean) / std."""
     make = f"(p / 255 - {_tuple(mean)}) / {_tuple(std)}"
-    factor = tuple(1 / (255 * deviation) for deviation in std)
-    return Encoding(name, words, make, factor, tuple(-m / s for m, s in zip(mean, std, strict=True)))
+    return Encoding(name, words, make, *standardized(mean, std))
 
 
 def _tuple(numbers: tuple[float, ...]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else str(list(numbers))
 
 
-BYTES = _scaled("0…255", "pixels of 0…255", "p", (1.0, 0.0))
+BYTES = _scaled("0…255", "pixels of 0…255", "p", BYTE_SCALE)
 
 SCALES = (
     BYTES,
-    _scaled("0…1", "scaled to 0…1", "p / 255", (1 / 255, 0.0)),
-    _scaled("−1…1", "scaled to −1…1", "p / 127.5 - 1", (1 / 127.5, -1.0)),
-    _scaled("−0.5…0.5", "scaled to −0.5…0.5", "p / 255 - 0.5", (1 / 255, -0.5)),
-    _scaled("−128…127", "shifted to −128…127", "p - 128", (1.0, -128.0)),
+    _scaled("0…1", "scaled to 0…1", "p / 255", UNIT_SCALE),
+    _scaled("−1…1", "scaled to −1…1", "p / 127.5 - 1", SYMMETRIC_SCALE),
+    _scaled("−0.5…0.5", "scaled to −0.5…0.5", "p / 255 - 0.5", PixelScale(1 / WHITE, -0.5)),
+    _scaled("−128…127", "shifted to −128…127", "p - 128", PixelScale(1.0, -128.0)),
 )
 """Encodings with one factor and one offset for all channels."""
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_CAFFE_MEAN = (123.68, 116.779, 103.939)
-
 KNOWN_MEANS = (
-    _standardized("ImageNet mean/std", "standardized as by 'torch' mode", _IMAGENET_MEAN, _IMAGENET_STD),
+    _standardized("ImageNet mean/std", "standardized as by 'torch' mode", IMAGENET_MEAN, IMAGENET_STD),
     Encoding(
         "caffe BGR",
         "BGR without the ImageNet mean, as by 'caffe' mode",
-        f"p[..., ::-1] - {list(_CAFFE_MEAN[::-1])}",
+        f"p[..., ::-1] - {list(CAFFE_MEAN[::-1])}",
         (1.0, 1.0, 1.0),
-        tuple(-mean for mean in _CAFFE_MEAN),
+        tuple(-mean for mean in CAFFE_MEAN),
         reversed=True,
     ),
     Encoding(
         "ImageNet mean",
         "RGB without the ImageNet mean",
-        f"p - {list(_CAFFE_MEAN)}",
+        f"p - {list(CAFFE_MEAN)}",
         (1.0, 1.0, 1.0),
-        tuple(-mean for mean in _CAFFE_MEAN),
+        tuple(-mean for mean in CAFFE_MEAN),
     ),
     _standardized(
         "CLIP mean/std",

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["decode_affine", "used_range"]
+from quantlab.types import Codes
+
+__all__ = ["decode", "decode_affine", "encode", "used_range"]
 
 Array = npt.NDArray[Any]
 
@@ -26,6 +28,30 @@ def decode_affine(stored: Array, scales: npt.ArrayLike, zero_points: npt.ArrayLi
         along[axis] = -1
     scale, zero = np.asarray(scales, exact).reshape(along), np.asarray(zero_points, exact).reshape(along)
     values: Array = ((stored.astype(exact) - zero) * scale).astype(np.float32).reshape(stored.shape)
+    return values
+
+
+def encode(values: Array, codes: Codes, dtype: npt.DTypeLike) -> Array:
+    """Encode values as TFLite's AffineQuantize and applications do: rounded half away from zero, in float64.
+
+    Args:
+        values: Of any shape; what is of `dtype` already is returned as it is.
+        codes: What is beyond the lowest or highest code becomes that code.
+        dtype: Of the codes.
+    """
+    if values.dtype == np.dtype(dtype):
+        return values
+    steps = (values.astype(np.float64) - codes.offset) / codes.scale
+    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
+    encoded: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
+    return encoded
+
+
+def decode(stored: Array, codes: Codes | None) -> Array:
+    """Decode the integers of an input or output to float32; without codes, and of floats, they are the values."""
+    if codes is None or stored.dtype.kind not in "iu":
+        return stored
+    values: Array = ((stored.astype(np.float64) - codes.zero_point) * codes.scale + codes.offset).astype(np.float32)
     return values
 
 

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from quantlab.errors import ArtifactError
 from quantlab.foreign import reading
+from quantlab.formats.programs import Comparison, Program
 from quantlab.formats.snippets import Wanted
-from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
+from quantlab.types import Codes, OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.reduction import CutGraph
 
@@ -20,7 +21,7 @@ __all__ = [
     "PythonExecutor",
     "files_below",
     "later",
-    "later_text",
+    "program",
     "snippet",
 ]
 
@@ -63,6 +64,8 @@ class PythonExecutor:
     raw: Mapping[str, str] = field(default_factory=dict)
     """How programs call an artifact, as they write it → function from a job to its `RawCalls`; empty if no program
     calls it in Python."""
+    parts: str | None = None
+    """The same for a part of an artifact (`Format.write_cut`), if `raw` is empty; only quantlab calls that."""
     stands_in: bool = False
     """Whether it runs the artifact with another library than the one that it is made for, which may read it otherwise.
 
@@ -149,6 +152,9 @@ class Format:
     """Function from the artifact to additional options for executors."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
     """Every tensor inside, in execution order; None if only the Python child process can list them."""
+    recorded_inputs: Callable[[Path], Mapping[str, Codes]] = lambda _: {}
+    """Function from the artifact to the codes that its first op makes of an input of floats: name of the input in the
+    artifact → the codes; without inputs that no op quantizes."""
     drawn: Callable[[Path], Path] | None = None
     """Function from the artifact to the file that Google's Model Explorer opens, in which nodes or their outputs have
     the names of taps; None if it opens none."""
@@ -167,15 +173,14 @@ class Format:
     """
     cut_graph: Callable[[Path], CutGraph] | None = None
     """The ops of an artifact, and the tensors at which it can be cut; None if artifacts cannot be cut."""
-    write_cut: Callable[[Path, Path, Sequence[str], Sequence[str]], None] | None = None
+    write_cut: Callable[[Path, Path, Mapping[str, tuple[int, ...]], Sequence[str]], None] | None = None
     """Writes the part of an artifact that computes some tensors from others, all of them as float32.
 
-    Arguments: the artifact, the file to write, the tensors that the part takes, and those that it gives, in the order
-    of its inputs and outputs. None as `cut_graph`.
+    Arguments: the artifact, the file or folder to write, the tensors that the part takes with the shapes of their
+    values, and the tensors that it gives, in the order of its inputs and outputs. None as `cut_graph`.
     """
-    reproduce: Callable[[str], str] | None = None
-    """Function from the name of a file to lines of Python that run it on the arrays `inputs` and assign `outputs`; None
-    as `cut_graph`."""
+    reproduce: Callable[[Comparison], Program] | None = None
+    """Writes a program that runs a part without quantlab; None as `cut_graph`."""
     write_for_javascript: Callable[[Path, Path], str | None] | None = None
     """Writes a copy of an artifact or of its tapped copy that the JavaScript library can open, if it cannot open the
     artifact itself.
@@ -221,9 +226,14 @@ def snippet(name: str) -> Callable[[Wanted], str]:
     return lambda wanted: str(pkgutil.resolve_name(name)(wanted))
 
 
-def later_text(name: str) -> Callable[[str], str]:
-    """The same for a function from a text to a text."""
-    return lambda text: str(pkgutil.resolve_name(name)(text))
+def program(name: str) -> Callable[[Comparison], Program]:
+    """The same for a program that runs a sub-graph."""
+
+    def written(comparison: Comparison) -> Program:
+        made: Program = pkgutil.resolve_name(name)(comparison)
+        return made
+
+    return written
 
 
 _REMEDY = "it may be damaged or of another format, so convert the model again"

@@ -22,6 +22,7 @@ __all__ = [
     "rounded_up",
     "size",
     "size_against",
+    "unit_of",
 ]
 
 Towards = Literal["up", "down", "nearest"]
@@ -120,13 +121,13 @@ _NEAREST = Decimal("1e-9")
 def at_most(loss: Loss, margin: float) -> str:
     """Return `loses at most 0.14 pt`, or `gains at least …` if the upper bound is below zero."""
     if loss.upper < 0:
-        return f"gains at least {rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}{_unit(loss)}"
-    return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}{_unit(loss)}"
+        return f"gains at least {rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}{unit_of(loss)}"
+    return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}{unit_of(loss)}"
 
 
 def at_least(loss: Loss, margin: float) -> str:
     """Return `loses at least 0.61 pt`."""
-    return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{_unit(loss)}"
+    return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{unit_of(loss)}"
 
 
 def carried_by_few(loss: Loss) -> str:
@@ -162,7 +163,8 @@ def allowed(margin: float) -> str:
     return f"allowed {margin:.2f}" if round(margin, 2) == round(margin, 6) else f"allowed {margin:.4g}"
 
 
-def _unit(loss: Loss) -> str:
+def unit_of(loss: Loss) -> str:
+    """The unit behind the figures of a loss: points, or the name of its metric."""
     return " pt" if loss.unit == "pt" else f" {loss.metric}"
 
 

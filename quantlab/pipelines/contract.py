@@ -16,7 +16,7 @@ class StepPlace:
     """A program in which steps run."""
 
     name: str
-    """`python`, `node` or `chromium`."""
+    """`python`, `node`, `node-sharp` or `chromium`."""
     host: Host
     backend: str
     """The backend of tfjs, in which its resizers compute; empty in Python."""
@@ -60,3 +60,5 @@ class AppPipeline:
     name: str
     decoder: AppStep
     resizer: AppStep
+    at_once: bool = False
+    """Whether the app decodes and resizes in one call of the resizer, which may give other pixels than two steps."""

@@ -1,7 +1,7 @@
 """The pipelines of Python code: Pillow, TensorFlow, OpenCV."""
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from quantlab.pipelines.contract import AppPipeline, AppStep, StepPlace
 from quantlab.runtimes import python
@@ -11,8 +11,23 @@ __all__ = ["PIPELINES"]
 _CHILD = "quantlab.worker.preparing"
 
 
+_OPENCV_PACKAGES = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
+"""Packages that have the module `cv2`."""
+
+
 def _environment() -> dict[str, str]:
-    return {"python": platform.python_version(), "pillow": version("pillow"), "tensorflow": version("tensorflow")}
+    versions = {"python": platform.python_version(), "pillow": version("pillow"), "tensorflow": version("tensorflow")}
+    for name in _OPENCV_PACKAGES:
+        try:
+            return {**versions, "opencv": version(name)}
+        except PackageNotFoundError:
+            continue
+    return versions
 
 
 _PYTHON = StepPlace("python", python.HOST, "", _environment)

@@ -7,6 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from quantlab.preprocessing.scales import (
+    BYTE_SCALE,
+    CAFFE_MEAN,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SYMMETRIC_SCALE,
+    UNIT_SCALE,
+    PixelScale,
+    standardized,
+)
+
 __all__ = ["FAMILY_MODES", "MODES", "Mode", "mode_of"]
 
 
@@ -26,24 +37,28 @@ class Mode:
     """The function that it equals."""
 
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+def _alike(scale: PixelScale, formula: str, equals: str) -> Mode:
+    """A mode that is the same for all channels."""
+    return Mode((scale.factor,), (scale.offset,), "auto", formula, equals)
+
+
+_CAFFE_MEAN_BGR = CAFFE_MEAN[::-1]
 
 MODES: Mapping[str, Mode] = {
-    "raw": Mode((1.0,), (0.0,), "auto", "p", "none: the model scales its input itself"),
-    "unit": Mode((1 / 255,), (0.0,), "auto", "p / 255", "keras.layers.Rescaling(1/255)"),
-    "tf": Mode((1 / 127.5,), (-1.0,), "auto", "p / 127.5 − 1", "preprocess_input(mode='tf')"),
+    "raw": _alike(BYTE_SCALE, "p", "none: the model scales its input itself"),
+    "unit": _alike(UNIT_SCALE, "p / 255", "keras.layers.Rescaling(1/255)"),
+    "tf": _alike(SYMMETRIC_SCALE, "p / 127.5 − 1", "preprocess_input(mode='tf')"),
     "torch": Mode(
-        tuple(1 / (255 * std) for std in _STD),
-        tuple(-mean / std for mean, std in zip(_MEAN, _STD, strict=True)),
+        *standardized(IMAGENET_MEAN, IMAGENET_STD),
         "rgb",
-        "(p / 255 − (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)",
+        f"(p / 255 − {IMAGENET_MEAN}) / {IMAGENET_STD}",
         "preprocess_input(mode='torch'); torchvision's Normalize with the figures of ImageNet",
     ),
     "caffe": Mode(
         (1.0, 1.0, 1.0),
-        (-103.939, -116.779, -123.68),
+        tuple(-mean for mean in _CAFFE_MEAN_BGR),
         "bgr",
-        "p − (103.939, 116.779, 123.68), blue first",
+        f"p − {_CAFFE_MEAN_BGR}, blue first",
         "preprocess_input(mode='caffe')",
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
-from quantlab.names import nearest
+from quantlab.names import nearest, shape_words
 from quantlab.preprocessing.geometry import ASPECTS
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
@@ -157,12 +157,12 @@ def _layout(spec: TensorSpec, preprocessing: Preprocessing) -> tuple[_Layout, in
     if first:
         raise SamplesError(
             f"the layout 'channels-first' makes samples of shape (1 or 3, height, width), but the input '{spec.name}' "
-            f"expects {_shown(shape)}; leave the layout out"
+            f"expects {shape_words(shape)}; leave the layout out"
         )
     other = ", with channels first" if len(shape) == 3 and shape[0] in (1, 3) else ""
     raise SamplesError(
         f"images become samples of shape (height, width, 1 or 3), but the input '{spec.name}' expects "
-        f"{_shown(shape)}{other}; give the samples as arrays in a .npz file"
+        f"{shape_words(shape)}{other}; give the samples as arrays in a .npz file"
     )
 
 
@@ -182,7 +182,7 @@ def _colour(spec: TensorSpec, preprocessing: Preprocessing, channels: int | None
     if COLOURS[asked] != (channels or 1):
         raise SamplesError(
             f"the colour order '{asked}' gives {COLOURS[asked]} channels, but the input '{spec.name}' expects "
-            f"{_shown(spec.shape[1:])}; leave it at 'auto'"
+            f"{shape_words(spec.shape[1:])}; leave it at 'auto'"
         )
     return asked
 
@@ -192,13 +192,13 @@ def _size(spec: TensorSpec, asked: tuple[int, int] | None, layout: _Layout) -> t
     height, width = (asked or wanted)[:2]
     if height is None or width is None:
         raise SamplesError(
-            f"the input '{spec.name}' accepts images of any size, {_shown(spec.shape[1:])}; "
+            f"the input '{spec.name}' accepts images of any size, {shape_words(spec.shape[1:])}; "
             "give the height and width to resize to in the preprocessing"
         )
     if wanted[0] not in (None, height) or wanted[1] not in (None, width):
         raise SamplesError(
             f"the preprocessing makes images of {height}×{width}, but the input '{spec.name}' expects "
-            f"{_shown(spec.shape[1:])}; leave the size out to use the model's input size"
+            f"{shape_words(spec.shape[1:])}; leave the size out to use the model's input size"
         )
     return height, width
 
@@ -231,9 +231,3 @@ def _check_values(pipeline: Pipeline, spec: TensorSpec) -> None:
             f"the input '{spec.name}' expects {dtype.name}, but the resizer '{pipeline.resizer}' gives fractional "
             f"values with the method '{pipeline.resize}'; choose the resizer 'pillow' or the method 'nearest'"
         )
-
-
-def _shown(shape: tuple[int | None, ...]) -> str:
-    """Format a shape for a message."""
-    sizes = ", ".join("?" if size is None else str(size) for size in shape)
-    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"

@@ -238,6 +238,7 @@ HOST = Host(
     _start,
     opens_many=False,
     starts_ahead=False,  # a browser keeps working for seconds after its start
+    tries=True,
 )
 """A browser, driven by a separate process; it has one page at a time."""
 

@@ -302,8 +302,14 @@ async def _run(request: Request, host: _Host, talk: Talk) -> bool:
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
-        parent = Parent(talk.hear_opened, talk.say, lambda wait: talk.requests.get(timeout=wait), memory)
-        address, stop = start_server(Served.of(request, DIST), parent)
+        served = Served.of(request, DIST)
+        parent = Parent(
+            talk.hear_opened,
+            lambda message: talk.say(served.told(message)),
+            lambda wait: talk.requests.get(timeout=wait),
+            memory,
+        )
+        address, stop = start_server(served, parent)
     except OSError as error:
         talk.fail(
             f"no port on 127.0.0.1 is available for the page ({error.strerror}); close programs that use many ports"

@@ -100,7 +100,7 @@ class Picture:
     shape: tuple[int, ...] = ()
     """Height, width and channels of the pixels; empty for an image file."""
     size: tuple[int, ...] = ()
-    """Height and width to which pixels are resized; empty for an image file."""
+    """Height and width to which pixels are resized, or a file by a step that decodes it; empty for a decoder."""
 
 
 @dataclass(frozen=True, slots=True)

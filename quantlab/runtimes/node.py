@@ -17,9 +17,10 @@ from quantlab.runtimes.bundle import DIST, bundle_environment, bundle_stamp
 from quantlab.runtimes.contract import Host
 from quantlab.runtimes.exchange import Job
 from quantlab.runtimes.native_addon import addon_environment, find_addon, tfjs_node_version
+from quantlab.runtimes.npm_packages import NpmPackage
 from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 
-__all__ = ["BUNDLE", "HOST", "environment", "environment_native", "find_node"]
+__all__ = ["BUNDLE", "HOST", "environment", "environment_native", "find_node", "host_with"]
 
 BUNDLE = DIST / "node.cjs"
 """The bundled JavaScript with tfjs, LiteRT.js and ONNX Runtime; made when the package is built."""
@@ -123,15 +124,22 @@ def _variables(job: Job) -> dict[str, str]:
     return {"NODE_OPTIONS": "", **native}
 
 
-def _kind(job: Job, _: ChildPool) -> str:
-    """Name of the kind of child: a process has one backend of tfjs, and loads the libraries that its variables name."""
-    return f"node {find_node()[0]} {job.backend} {json.dumps(_variables(job), sort_keys=True)}"
+def _host(variables: Callable[[Job], dict[str, str]], *, tries: bool) -> Host:
+    def kind(job: Job, _: ChildPool) -> str:
+        """Name of the kind of child: a process has one backend of tfjs, and loads what its variables name."""
+        return f"node {find_node()[0]} {job.backend} {json.dumps(variables(job), sort_keys=True)}"
+
+    def start(job: Job, pool: ChildPool) -> Child:
+        program, _ = find_node()
+        return Child([program, str(BUNDLE)], log=pool.folder / "node.log", environment=variables(job), own_log=True)
+
+    return Host(kind, start, tries=tries)
 
 
-def _start(job: Job, pool: ChildPool) -> Child:
-    program, _ = find_node()
-    return Child([program, str(BUNDLE)], log=pool.folder / "node.log", environment=_variables(job), own_log=True)
-
-
-HOST = Host(_kind, _start, tries=True)
+HOST = _host(_variables, tries=True)
 """A Node process: it runs variants in sequence, or reads the tensors of several."""
+
+
+def host_with(package: NpmPackage) -> Host:
+    """Node processes that can load a package of the user, and are apart from all others."""
+    return _host(lambda job: {**_variables(job), **package.environment()}, tries=False)

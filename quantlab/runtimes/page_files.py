@@ -1,12 +1,13 @@
 """The files of one job, under the names by which a page asks its server for them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quantlab.processes import Document
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.requests import Prepare, Request, request_document
+from quantlab.runtimes.requests import Prepare, Request, Try, request_document
 
 __all__ = ["TYPES", "Served"]
 
@@ -30,6 +31,8 @@ class Served:
     artifact: Path
     readable: Mapping[str, Path]
     writable: Mapping[str, Path]
+    answers: Mapping[str, str]
+    """Name of a call's outputs without their places → the path to which they are written, as `Call.outputs`."""
 
     @classmethod
     def of(cls, request: Request, dist: Path) -> "Served":
@@ -56,8 +59,28 @@ class Served:
             writable["scratch"] = Path(request.target)
             renamed = tuple(replace(picture, file=name) for name, picture in pictures.items())
             request = replace(request, pictures=renamed, target="scratch")
+        fed, answers = dict[str, Path](), dict[str, str]()
+        if isinstance(request, Try):
+            request, fed, answers = _named_calls(request)
         asked = request_document(request)
-        return cls(asked, {**_bundled(dist), **external}, Path(job.artifact), readable, writable)
+        return cls(asked, {**_bundled(dist), **external, **fed}, Path(job.artifact), readable, writable, answers)
+
+    def target(self, name: str) -> Path | None:
+        """The file with this name, if a page may write it, else None."""
+        if name in self.writable:
+            return self.writable[name]
+        answer = _ANSWER.fullmatch(name)
+        return Path(f"{self.answers[answer[1]]}-{answer[2]}.bin") if answer and answer[1] in self.answers else None
+
+    def grows(self, name: str) -> bool:
+        """Whether a page may write beyond the end of the file with this name."""
+        return name not in self.writable or name == "scratch"
+
+    def told(self, message: Document) -> Document:
+        """A message of the page with the paths of the files that it wrote for a call."""
+        if message.get("type") != "tried" or not isinstance(message.get("outputs"), list):
+            return message
+        return {**message, "outputs": [{**one, "file": str(self.target(one["file"]))} for one in message["outputs"]]}
 
     def find(self, name: str) -> Path | None:
         """The file with this name, if a page may read it whole, else None."""
@@ -82,6 +105,24 @@ def _named(kind: str, tensors: Sequence[TensorFile]) -> tuple[tuple[TensorFile, 
     """The tensors with the page's names as files, and a map from these names to the files."""
     named = tuple(replace(tensor, file=f"{kind}/{place}") for place, tensor in enumerate(tensors))
     return named, {name.file: Path(tensor.file) for name, tensor in zip(named, tensors, strict=True) if tensor.file}
+
+
+_ANSWER = re.compile(r"(answer/\d+)-(\d{1,4})\.bin")
+"""Name of the file of an output."""
+
+
+def _named_calls(request: Try) -> tuple[Try, dict[str, Path], dict[str, str]]:
+    """The request with the page's names as files, and maps from the names of inputs and outputs to the files."""
+    fed = {f"fed/{i}/{k}": Path(one.file) for i, call in enumerate(request.calls) for k, one in enumerate(call.inputs)}
+    calls = tuple(
+        replace(
+            call,
+            inputs=tuple(replace(one, file=f"fed/{i}/{k}") for k, one in enumerate(call.inputs)),
+            outputs=f"answer/{i}",
+        )
+        for i, call in enumerate(request.calls)
+    )
+    return replace(request, calls=calls), fed, {f"answer/{i}": call.outputs for i, call in enumerate(request.calls)}
 
 
 def _bundled(dist: Path) -> dict[str, Path]:

@@ -10,6 +10,8 @@ external data in the job's `options`;
 - `GET input/<n>` and `GET output/<n>` with a range: bytes of the job's input n, or of the output n that the page wrote;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
+- `GET fed/<call>/<n>`: the n-th array of a call that may be wrong; `POST answer/<call>-<n>.bin?at=<byte>`: bytes of its
+output n;
 - `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`);
 - `GET request`: the parent's next request for the same job; 204 if there is none;
 - `GET memory`: the browser's peak memory.
@@ -249,8 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(411)
         if name == "message":
             self._take_message(int(length))
-        elif name in self.server.served.writable:
-            self._write(name, int(length))
+        elif (file := self.server.served.target(name)) is not None:
+            self._write(name, file, int(length))
         else:
             raise _Refused(404)
 
@@ -269,13 +271,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(b"", status=204)
             self.server.parent.say(message)
 
-    def _write(self, name: str, length: int) -> None:
+    def _write(self, name: str, file: Path, length: int) -> None:
         at = parse_qs(urlsplit(self.path).query).get("at", [""])[0]
         if not at.isdecimal():
             raise _Refused(400)
         data = self.rfile.read(length)
         try:
-            _write_at(self.server.served.writable[name], int(at), data, grows=name == "scratch")
+            _write_at(file, int(at), data, grows=self.server.served.grows(name))
         except ValueError as error:
             raise _Refused(416) from error
         except OSError as error:

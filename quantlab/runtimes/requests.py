@@ -1,6 +1,6 @@
 """Requests to a child: one JSON object per line on its standard input; `request` names the class.
 
-Children of all runtimes understand `Wait`, `Run`, `Time`, `Tap` and `Prepare`, those of Python and Node.js also `Try`.
+Children of all runtimes understand `Wait`, `Run`, `Time`, `Tap` and `Prepare`; if `Host.tries` is true also `Try`.
 The other requests are for the Python worker, which has the reference. The answers are in `quantlab.types.messages`.
 """
 
@@ -95,7 +95,7 @@ class Prepare:
     """Only its backend counts, and what chooses the child."""
     pictures: tuple[Picture, ...]
     steps: tuple[str, ...]
-    """Names by which the child knows the steps: decoders for files, resizers for pixels."""
+    """Names by which the child knows the steps: decoders for files, resizers for pixels or, with a size, for files."""
     grey: bool
     """Whether decoders give one channel."""
     target: str

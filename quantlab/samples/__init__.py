@@ -7,6 +7,7 @@ blocks.
 
 from quantlab.samples.arrays import array_of_npz, names_of_npz
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
+from quantlab.samples.checksums import as_fed, checksums
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
@@ -32,7 +33,9 @@ __all__ = [
     "SampleParts",
     "Source",
     "array_of_npz",
+    "as_fed",
     "check_labels",
+    "checksums",
     "class_names_beside",
     "draw",
     "files_of",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import SamplesError
+from quantlab.names import shape_words
 from quantlab.samples.source import Array, HeldTensor
 from quantlab.types import TensorSpec
 
@@ -29,8 +30,8 @@ def check_tensor(spec: TensorSpec, held: HeldTensor, *, text: str) -> None:
         )
     if not fits(held.shape[1:], spec.shape[1:]):
         raise SamplesError(
-            f"the input '{spec.name}' expects samples of shape {shown(spec.shape[1:])}, but those of '{text}' have "
-            f"shape {shown(held.shape[1:])}; {_shape_remedy(held.shape[1:], spec.shape[1:])}"
+            f"the input '{spec.name}' expects samples of shape {shape_words(spec.shape[1:])}, but those of "
+            f"'{text}' have shape {shape_words(held.shape[1:])}; {_shape_remedy(held.shape[1:], spec.shape[1:])}"
         )
     kind = held.dtype.kind
     if kind not in "biuf":
@@ -66,16 +67,6 @@ def model_dtype(spec: TensorSpec) -> np.dtype[Any]:
 def fits(shape: Shape, wanted: Shape) -> bool:
     """Whether a shape equals the wanted one; None in the wanted shape matches any size."""
     return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
-
-
-def shown(shape: Shape) -> str:
-    """A shape as text for messages, with `?` for open sizes.
-
-    >>> shown((None, 3))
-    '(?, 3)'
-    """
-    inner = ", ".join("?" if size is None else str(size) for size in shape)
-    return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
 def _shape_remedy(shape: Shape, wanted: Shape) -> str:

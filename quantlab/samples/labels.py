@@ -6,9 +6,9 @@ import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.foreign import reading
-from quantlab.names import counted
+from quantlab.names import counted, shape_words
 from quantlab.npy import mapped
-from quantlab.samples.check import fits, shown
+from quantlab.samples.check import fits
 from quantlab.samples.source import Array
 from quantlab.types import VOID_LABEL, TensorSpec
 
@@ -60,7 +60,9 @@ def _too_large(label: int, text: str) -> SamplesError:
 
 def _of_positions(raw: Array, text: str) -> Array:
     if not raw.size:
-        raise SamplesError(f"the labels of '{text}' have the shape {shown(raw.shape)} and hold no class; give labels")
+        raise SamplesError(
+            f"the labels of '{text}' have the shape {shape_words(raw.shape)} and hold no class; give labels"
+        )
     low, high = int(raw.min()), int(raw.max())
     types = (np.dtype(kind) for kind in ("<i2", "<i4", "<i8"))
     narrow = next((kind for kind in types if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
@@ -178,8 +180,8 @@ def check_labels(labels: Array, output: TensorSpec) -> None:
     elif len(output.shape) > 2:
         raise SamplesError(
             f"the labels are one class per sample, but the output '{output.name}' has shape "
-            f"{shown(output.shape[1:])} per sample; give a class for each position, of shape "
-            f"{shown(output.shape[1:-1])} (if its rows hold a single 1, add a last axis of size 1)"
+            f"{shape_words(output.shape[1:])} per sample; give a class for each position, of shape "
+            f"{shape_words(output.shape[1:-1])} (if its rows hold a single 1, add a last axis of size 1)"
         )
     elif output.shape and output.shape[-1] is not None:
         _check_classes(labels, output, max(2, output.shape[-1]))
@@ -197,8 +199,9 @@ def _check_targets(labels: Array, output: TensorSpec) -> None:
     shape = labels.shape[1:] or (1,)
     if not fits(shape, output.shape[1:] or (1,)):
         raise SamplesError(
-            f"the labels are {labels.dtype.name} of shape {shown(shape)} per sample, but the output '{output.name}' "
-            f"has shape {shown(output.shape[1:])}; give targets of that shape, or integers if they are classes"
+            f"the labels are {labels.dtype.name} of shape {shape_words(shape)} per sample, but the output "
+            f"'{output.name}' has shape {shape_words(output.shape[1:])}; give targets of that shape, or integers if "
+            f"they are classes"
         )
 
 
@@ -243,7 +246,7 @@ def _classes_of_positions(shape: tuple[int, ...], output: TensorSpec) -> int | N
         return sizes[-1]
     wanted = sizes if holds_classes(output) or not sizes else sizes[:-1]
     raise SamplesError(
-        f"the labels are {'one class' if not shape else f'classes of shape {shown(shape)}'} per sample, but the output "
-        f"'{output.name}' has shape {shown(sizes)}; give classes of shape {shown(wanted)}, or store regression targets "
-        f"as floats"
+        f"the labels are {'one class' if not shape else f'classes of shape {shape_words(shape)}'} per sample, but the "
+        f"output '{output.name}' has shape {shape_words(sizes)}; give classes of shape {shape_words(wanted)}, or store "
+        f"regression targets as floats"
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.samples.check import check_tensor, fits, shown
+from quantlab.names import shape_words
+from quantlab.samples.check import check_tensor, fits
 from quantlab.samples.labels import to_labels
 from quantlab.samples.source import (
     Array,
@@ -109,8 +110,8 @@ class _Loader:
             if (values.shape[1:], values.dtype) != (like.shape[1:], like.dtype):
                 raise SamplesError(
                     f"the loader '{self.text}' first gave '{name}' as {like.dtype.name} of shape "
-                    f"{shown(like.shape[1:])} per sample, then as {values.dtype.name} of shape "
-                    f"{shown(values.shape[1:])}; give all samples the same shape and type"
+                    f"{shape_words(like.shape[1:])} per sample, then as {values.dtype.name} of shape "
+                    f"{shape_words(values.shape[1:])}; give all samples the same shape and type"
                 )
         if (batch.labels is None) != (first.labels is None):
             raise SamplesError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest_of_many
@@ -121,15 +122,10 @@ def _of_one_source(
     source = open_source(data, inputs=model_inputs, options=options)
     attributes = read_attributes(options.slices, source)
     codes = None if options.group is None else group_codes(options.group, source, inputs=model_inputs)
-    parts = (
-        split(source, options=options, calibrate=calibrate)
-        if codes is None or int(codes.max()) + 1 == source.n  # each sample is a group of its own
-        else split_groups(source, codes, options=options, calibrate=calibrate)
-    )
     tuned_on = frozenset(digest[:KEPT_BYTES] for digest in given[1].hashes) if given else frozenset()
     written = write_parts(
         source,
-        parts,
+        _split(source, codes, options, calibrate),
         inputs=model_inputs,
         folder=folder,
         warn=options.warn,
@@ -140,17 +136,24 @@ def _of_one_source(
     scored = with_attributes(by_name["data"], attributes, parts.scored.indices, options.warn)
     scored = with_groups(scored, options.group, codes, parts.scored.indices)
     others = written.fingerprints[1:] + ((given[1],) if given else ())
-    found = Copies.find(written.fingerprints[0])
+    copies = Copies.find(written.fingerprints[0])
     return SampleParts(
         scored,
         given[0] if given else by_name.get("calibration"),
         by_name.get("search"),
-        duplicates_of(found, source, parts.scored.indices),
+        duplicates_of(copies, source, parts.scored.indices),
         (
             *excluded_words(written, others),
-            *dependence_words(found, scored, None if codes is None else codes[parts.scored.indices]),
+            *dependence_words(copies, scored, None if codes is None else codes[parts.scored.indices]),
         ),
     )
+
+
+def _split(source: Source, codes: NDArray[np.int64] | None, options: SampleOptions, calibrate: int) -> Parts:
+    """The parts of a source, with whole groups if there are some."""
+    if codes is None or int(codes.max()) + 1 == source.n:  # each sample is a group of its own
+        return split(source, options=options, calibrate=calibrate)
+    return split_groups(source, codes, options=options, calibrate=calibrate)
 
 
 def refuse_missing(*texts: str | None) -> None:

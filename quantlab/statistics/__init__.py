@@ -28,6 +28,16 @@ from quantlab.statistics.costs import (
     steady_note,
     steady_times,
 )
+from quantlab.statistics.extremes import (
+    MOST_EXTREME,
+    RangeSums,
+    Stretch,
+    bits_lost,
+    few_that_stretch,
+    halves_of,
+    sample_ends,
+    stretch_of,
+)
 from quantlab.statistics.layers import (
     ALIGNMENT_TOLERANCE,
     LAYER_STATISTICS,
@@ -117,7 +127,7 @@ from quantlab.statistics.paired import (
     worst_samples,
     zero_discordance_bound,
 )
-from quantlab.statistics.ranges import InputSums, OutsideSums, extreme_samples, overlap
+from quantlab.statistics.ranges import InputSums, OutsideSums, overlap
 from quantlab.statistics.reference import (
     answers_of,
     chance_check,
@@ -170,6 +180,7 @@ __all__ = [
     "FAMILIES",
     "FASTER_BY",
     "LAYER_STATISTICS",
+    "MOST_EXTREME",
     "MOST_SAMPLES",
     "P95_FROM_RUNS",
     "PAIRED_METRICS",
@@ -209,6 +220,7 @@ __all__ = [
     "Positions",
     "ProbabilitySums",
     "Range",
+    "RangeSums",
     "ReferenceSamples",
     "RegressionSums",
     "Resampling",
@@ -218,6 +230,7 @@ __all__ = [
     "Speed",
     "SplitSums",
     "StepSums",
+    "Stretch",
     "Sums",
     "TensorError",
     "Totals",
@@ -229,6 +242,7 @@ __all__ = [
     "at_any_look",
     "at_confidence",
     "bca_interval",
+    "bits_lost",
     "blocks",
     "chance_check",
     "chances",
@@ -245,11 +259,12 @@ __all__ = [
     "enough_samples",
     "evidence",
     "expected_calibration_error",
-    "extreme_samples",
     "family_of",
+    "few_that_stretch",
     "fewest_samples",
     "finite_samples",
     "grouped_equivalence",
+    "halves_of",
     "held_out_order",
     "holm",
     "kl_per_sample",
@@ -286,6 +301,7 @@ __all__ = [
     "rows_of_classes",
     "rows_of_shares",
     "runtime_equivalence",
+    "sample_ends",
     "sample_moves",
     "samples_needed",
     "samples_to_decide",
@@ -300,6 +316,7 @@ __all__ = [
     "spread_of",
     "steady_note",
     "steady_times",
+    "stretch_of",
     "sum_channels",
     "sum_outputs",
     "tango",

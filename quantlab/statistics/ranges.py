@@ -1,4 +1,4 @@
-"""The range and the mean of an input: of all values, of each sample, and of each channel."""
+"""The range and the mean of an input: of all values, and of each channel."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.sums import Sums
 
-__all__ = ["InputSums", "OutsideSums", "extreme_samples", "overlap"]
+__all__ = ["InputSums", "OutsideSums", "overlap"]
 
 Floats = NDArray[np.float64]
 
@@ -19,13 +19,12 @@ def _none() -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputSums(Sums):
-    """What is known of the values of one input, as a sum over batches; parts are added in the order of the samples."""
+    """What is known of the values of one input, as a sum over batches; parts are added in any order."""
 
+    n: int = 0
+    """Number of samples."""
     count: int = 0
     """Number of values."""
-    sample_minimum: Floats = field(default_factory=_none)
-    """(n,): smallest value of each sample."""
-    sample_maximum: Floats = field(default_factory=_none)
     channel_count: int = 0
     """Number of values in each channel."""
     channel_minimum: Floats = field(default_factory=_none)
@@ -47,12 +46,10 @@ class InputSums(Sums):
         if not values.size:
             raise ValueError(f"values of shape {values.shape} have no range; give at least one")
         width = values.shape[-1] if values.ndim > 1 else 1
-        by_sample = values.reshape(len(values), -1).astype(np.float64)
-        by_channel = by_sample.reshape(-1, width)
+        by_channel = values.reshape(-1, width).astype(np.float64)
         return cls(
+            len(values),
             values.size,
-            by_sample.min(axis=1),
-            by_sample.max(axis=1),
             len(by_channel),
             by_channel.min(axis=0),
             by_channel.max(axis=0),
@@ -70,9 +67,8 @@ class InputSums(Sums):
                 f"samples of the same shape"
             )
         return type(self)(
+            self.n + other.n,
             self.count + other.count,
-            np.concatenate([self.sample_minimum, other.sample_minimum]),
-            np.concatenate([self.sample_maximum, other.sample_maximum]),
             self.channel_count + other.channel_count,
             np.minimum(self.channel_minimum, other.channel_minimum),
             np.maximum(self.channel_maximum, other.channel_maximum),
@@ -80,19 +76,14 @@ class InputSums(Sums):
         )
 
     @property
-    def n(self) -> int:
-        """Number of samples."""
-        return len(self.sample_minimum)
-
-    @property
     def minimum(self) -> float:
         """The smallest value; ∞ without samples."""
-        return float(self.sample_minimum.min(initial=np.inf))
+        return float(self.channel_minimum.min(initial=np.inf))
 
     @property
     def maximum(self) -> float:
         """The largest value; −∞ without samples."""
-        return float(self.sample_maximum.max(initial=-np.inf))
+        return float(self.channel_maximum.max(initial=-np.inf))
 
     @property
     def mean(self) -> float:
@@ -103,21 +94,6 @@ class InputSums(Sums):
     def channel_mean(self) -> Floats:
         """(channels,): the mean of each channel."""
         return self.channel_sum / self.channel_count if self.channel_count else self.channel_sum
-
-    def moved(self) -> float | None:
-        """How far the ends lie apart in the even and the odd samples, as a share of the range.
-
-        None with fewer than four samples, or if all values are equal.
-        """
-        width = self.maximum - self.minimum
-        if self.n < _FEWEST_HALVED or width == 0:
-            return None
-        lows = [self.sample_minimum[start::2].min() for start in (0, 1)]
-        highs = [self.sample_maximum[start::2].max() for start in (0, 1)]
-        return float(abs(lows[0] - lows[1]) + abs(highs[0] - highs[1])) / width
-
-
-_FEWEST_HALVED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,27 +128,3 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
     if width == 0:
         return 1.0 if inside >= 0 else 0.0
     return max(0.0, inside) / width
-
-
-def extreme_samples(sums: InputSums, most: int) -> NDArray[np.int64]:
-    """The samples, at most `most`, without which the range shrinks to half or less; the most extreme first.
-
-    They are sought one by one: each is the sample at that end of the range which lies farther from the median of the
-    samples' own ends. If so few samples do not suffice, the result is empty; it never has more than are needed.
-
-    Args:
-        sums: Of all samples, (n,).
-        most: Most samples that count as few.
-    """
-    left = np.arange(sums.n)
-    whole = sums.maximum - sums.minimum
-    taken: list[int] = []
-    while len(taken) < most and len(left) > 1 and whole > 0:
-        low, high = sums.sample_minimum[left], sums.sample_maximum[left]
-        above = high.max() - np.median(high) >= np.median(low) - low.min()
-        place = int(high.argmax() if above else low.argmin())
-        taken.append(int(left[place]))
-        left = np.delete(left, place)
-        if sums.sample_maximum[left].max() - sums.sample_minimum[left].min() <= whole / 2:
-            return np.array(taken, np.int64)
-    return np.zeros(0, np.int64)

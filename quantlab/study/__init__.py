@@ -1,9 +1,11 @@
 """The loop that makes the table: open, draw, convert, run, compare, keep."""
 
 from quantlab.study.analysis import analyze, load_study
+from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.hazards import lint_study
+from quantlab.study.importing import ImportOptions, import_outputs
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.pipelines import PipelineOptions, compare_pipelines
@@ -18,16 +20,20 @@ __all__ = [
     "CHECKED",
     "UNGUIDED",
     "AnalyzeOptions",
+    "BisectOptions",
     "DiagnoseOptions",
+    "ImportOptions",
     "PipelineOptions",
     "SensitivityOptions",
     "TuneOptions",
     "Tuned",
     "analyze",
+    "bisect_study",
     "compare_pipelines",
     "convert",
     "copy_artifacts",
     "diagnose",
+    "import_outputs",
     "lint_study",
     "load_study",
     "measure_sensitivity",

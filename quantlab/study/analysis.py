@@ -21,10 +21,11 @@ from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
 from quantlab.study.as_given import beside_reference, with_artifact
-from quantlab.study.calibration_check import check_calibration, told_of_calibration, told_of_recorded, with_recorded
+from quantlab.study.calibration_telling import ToldCalibration
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
+from quantlab.study.importing import imported_rows, read_imports, with_imported
 from quantlab.study.inside.comparison import load_loops
 from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
@@ -55,7 +56,6 @@ from quantlab.types import (
     PYTHON,
     REFERENCE,
     STRAY_LIMIT,
-    CalibrationCheck,
     KeptOutputs,
     OpenedModel,
     OutputComparison,
@@ -133,6 +133,7 @@ class Analysis:
     plan: Plan
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    calibration: ToldCalibration = field(default_factory=ToldCalibration)
 
     def run(self) -> Study:
         """Make the table, then compare layers and measure costs; everything is stored."""
@@ -142,14 +143,14 @@ class Analysis:
         with self._timed("read the samples"):
             parts, declared = self._read(model)
         work = self.begin(model, parts.scored, parts.calibration, declared=declared)
-        check = self._check_calibration(parts)
+        self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
-            check = with_recorded(check, _variants(study), parts.scored)
-            study = replace(study, warnings=(*study.warnings, *told_of_recorded(check)))
-            context.store.write_calibration(check)
+            told = self.calibration.after_runs(_variants(study), context.registries.formats, parts, result.inner)
+            study = replace(study, warnings=(*study.warnings, *told))
+            context.store.write_calibration(self.calibration.check)
             if parts.duplicates is not None:
                 context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
@@ -162,7 +163,7 @@ class Analysis:
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
-                costs = measure_costs(inputs, study.trials, rounds=context.options.timing_rounds)
+                costs = measure_costs(inputs, _run_here(study), rounds=context.options.timing_rounds)
                 context.store.write(context.store.root / "costs.json", costs)
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
@@ -183,16 +184,12 @@ class Analysis:
             return parts, None
         return replace(parts, scored=fed_samples(context, pipeline, parts.scored, model.description)), parts.scored
 
-    def _check_calibration(self, parts: SampleParts) -> CalibrationCheck | None:
+    def _check_calibration(self, parts: SampleParts) -> None:
         """Compare the calibration samples with the scored ones, if a setting is calibrated, and tell at once."""
         settings = [setting for members in self.plan.by_format.values() for setting in members]
-        if parts.calibration is None or not any(setting.calibrated for setting in settings):
-            return None
-        check = check_calibration(parts.calibration, parts.scored)
-        for sentence in told_of_calibration(check):
-            self.context.progress.warn(sentence)
-            self.warnings.append(sentence)
-        return check
+        if any(setting.calibrated for setting in settings):
+            progress, seed = self.context.progress, self.context.options.seed
+            self.warnings += self.calibration.before(parts, progress, seed=seed)
 
     def begin(
         self,
@@ -254,7 +251,7 @@ class Analysis:
                 load_loops()
 
     def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
-        layers = work.layers(result, study.trials)
+        layers = work.layers(result, _run_here(study))
         try:
             inside = look_inside(layers, study)
         except UsageError:  # an unknown tap name is an error of the user
@@ -266,7 +263,9 @@ class Analysis:
         self.context.store.write_inside(inside)
         causes = warn_of_collapses(study, inside.sources, inside.layers, inside.weights)
         halves = warn_of_half_floats(study.trials, inside, self.context.registries)
-        causes = (*causes, *halves, *inside.quantized_before)
+        recorded = self.calibration.after_layers(inside, _variants(study))
+        self.context.store.write_calibration(self.calibration.check)
+        causes = (*causes, *halves, *inside.quantized_before, *recorded)
         return replace(study, warnings=(*with_straying_tensors(study, inside), *causes))
 
     @contextmanager
@@ -281,9 +280,10 @@ class Analysis:
 
     def _scored(self, work: Work, result: WorkResult) -> "Scored":
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
-        compared = compare_outputs(
-            kept.files, comparison.with_python(result.trials), scoring.output.name, comparison.finite
-        )
+        imported = imported_rows(read_imports(self.context.store), comparison, result.trials, work.samples)
+        rows = comparison.with_python(with_imported(result.trials, imported.trials))
+        compared = compare_outputs(kept.files, rows, scoring.output.name, comparison.finite)
+        compared = replace(compared, warnings=(*compared.warnings, *imported.warnings))
         trials = compared.trials
         check = examine(repeatability(result.probe, work.model.training_layers), comparison)
         outputs = CheckedOutputs(
@@ -371,6 +371,11 @@ def _reference_row(comparison: Comparison, kept: KeptOutputs) -> Trial:
         outputs=kept.files,
         repeated=kept.repeated,
     )
+
+
+def _run_here(study: Study) -> tuple[Trial, ...]:
+    """The rows of the runtimes of this machine: not those of imported outputs."""
+    return tuple(trial for trial in study.trials if not trial.imported)
 
 
 def _variants(study: Study) -> list[Variant]:

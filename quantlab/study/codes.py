@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quantlab.errors import ArtifactError
 from quantlab.npy import mapped
-from quantlab.preprocessing import declared_values
+from quantlab.preprocessing import BYTE_SCALE, SYMMETRIC_SCALE, UNIT_SCALE, WHITE, PixelScale, declared_values
 from quantlab.statistics import blocks
 from quantlab.types import Codes, Port, Preprocessing, SampleSet, Variant
 
@@ -18,11 +18,8 @@ __all__ = ["RAW", "code_key", "note_half_way", "with_raw_pixels"]
 RAW = "raw"
 """How `--variant-input` names pixels that are fed as they are."""
 
-_WHITE = 255
-"""The largest value of a pixel."""
-
-_CONVENTIONS = ((1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, 0.0))
-"""Scale and offset by which samples are usually computed from pixels of 0 to 255."""
+_USUAL = (UNIT_SCALE, SYMMETRIC_SCALE, BYTE_SCALE)
+"""The scales in which samples are usually computed from pixels of 0 to 255."""
 
 _TOLERANCE = 1e-3
 """Distance from a whole number of steps; float32 samples are off by less than 1e-4."""
@@ -59,7 +56,7 @@ def _raw_remedy(port: Port, variant: Variant) -> str:
 
 
 def _takes_pixels(port: Port) -> bool:
-    return port.codes is not None and (port.codes.lowest, port.codes.highest) == (0, _WHITE)
+    return port.codes is not None and (port.codes.lowest, port.codes.highest) == (0, WHITE)
 
 
 def _mostly_half_way(values: Array, codes: Codes) -> bool:
@@ -99,9 +96,9 @@ def _with_raw(port: Port, variant: Variant, samples: SampleSet, preprocessing: P
     if values.dtype == np.uint8:
         return port
     declared = _declared(preprocessing)
-    for scale, offset in (*declared, *_CONVENTIONS):
-        if all(_are_pixels(_steps(block, scale, offset)) for block in _blocks_of(values)):
-            return replace(port, codes=Codes(scale, 0, 0, _WHITE, offset))
+    for scale in (*declared, *_USUAL):
+        if all(_are_pixels(_steps(block, scale.factor, scale.offset)) for block in _blocks_of(values)):
+            return replace(port, codes=Codes(scale.factor, 0, 0, WHITE, scale.offset))
     raise ArtifactError(
         f"--variant-input {variant.name}={RAW} needs samples computed from pixels, and those of '{port.name}' are "
         f"neither p, p / 255 nor p / 127.5 − 1 for whole p from 0 to 255; give a folder of images with --scale and "
@@ -109,12 +106,13 @@ def _with_raw(port: Port, variant: Variant, samples: SampleSet, preprocessing: P
     )
 
 
-def _declared(preprocessing: Preprocessing) -> tuple[tuple[float, float], ...]:
+def _declared(preprocessing: Preprocessing) -> tuple[PixelScale, ...]:
     """The declared scale and offset, if they are the same for all channels and change anything."""
     scale, offset = declared_values(preprocessing)
-    if len({*scale}) > 1 or len({*offset}) > 1 or (scale[0], offset[0]) == (1.0, 0.0):
+    declared = PixelScale(scale[0], offset[0])
+    if len({*scale}) > 1 or len({*offset}) > 1 or declared == BYTE_SCALE:
         return ()
-    return ((scale[0], offset[0]),)
+    return (declared,)
 
 
 def _blocks_of(values: Array) -> Iterator[Array]:
@@ -123,4 +121,4 @@ def _blocks_of(values: Array) -> Iterator[Array]:
 
 def _are_pixels(steps: npt.NDArray[np.float64]) -> bool:
     whole = np.rint(steps)
-    return bool(np.all(np.abs(steps - whole) < _TOLERANCE) and np.all((whole >= 0) & (whole <= _WHITE)))
+    return bool(np.all(np.abs(steps - whole) < _TOLERANCE) and np.all((whole >= 0) & (whole <= WHITE)))

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ __all__ = [
     "open_model",
     "pool_for",
     "read_kept",
+    "temporary_context",
 ]
 
 _Kept = TypeVar("_Kept")
@@ -62,6 +64,17 @@ class Context:
     progress: Progress
     file: ModelFile
     registries: Registries = REAL
+
+
+@contextmanager
+def temporary_context(
+    file: ModelFile, options: AnalyzeOptions, progress: Progress, registries: Registries
+) -> Iterator[Context]:
+    """The context of a call that keeps nothing, with its own folder and child pool while it lasts."""
+    with tempfile.TemporaryDirectory(prefix="quantlab-") as folder:
+        store = Store(Path(folder))
+        with store.locked(), pool_for(file, store.work, options, registries) as pool:
+            yield Context(store, pool, options, progress, file, registries)
 
 
 def model_identity(context: Context) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store, key_of
 from quantlab.study.calibration_check import stretching_samples
+from quantlab.study.calibration_telling import told_alone
 from quantlab.study.chosen_settings import settings_for
 from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
@@ -170,21 +171,7 @@ def _convert_missing(
 ) -> Iterator[ConversionResult]:
     format_name = next(iter(missing.values())).setting.format
     folders = {scheme: _folder(context, one.setting, samples, calibration) for scheme, one in missing.items()}
-    needs_samples = calibration is not None and any(one.calibrated for one in missing.values())
-    request = ConversionRequest(
-        source=model.source,
-        format=model.format,
-        signature=model.signature,
-        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
-        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
-        calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
-        if calibration is not None and needs_samples
-        else {},
-        work=context.store.work / f"convert-{format_name}",
-        model=context.file.path,
-        float_layers={scheme: one.float_layers for scheme, one in missing.items() if KEEPS_FLOAT in scheme},
-        tuned=next((one.tuned for one in missing.values() if one.tuned is not None), None),
-    )
+    request = _request(context, model, missing, folders, samples, calibration)
     waiting = [f"convert {one.setting.name}" for one in missing.values()]
     context.progress.begin(waiting.pop(0))
     for converted in convert_settings(
@@ -203,6 +190,29 @@ def _convert_missing(
         if waiting:
             context.progress.begin(waiting.pop(0))
         yield conversion
+
+
+def _request(
+    context: Context,
+    model: OpenedModel,
+    missing: Mapping[str, _Asked],
+    folders: Mapping[str, Path],
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> ConversionRequest:
+    ranged = calibration if any(one.calibrated for one in missing.values()) else None
+    return ConversionRequest(
+        source=model.source,
+        format=model.format,
+        signature=model.signature,
+        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
+        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
+        calibration={spec.name: ranged.input_file(spec.name) for spec in ranged.inputs} if ranged else {},
+        work=context.store.work / f"convert-{next(iter(missing.values())).setting.format}",
+        model=context.file.path,
+        float_layers={scheme: one.float_layers for scheme, one in missing.items() if KEEPS_FLOAT in scheme},
+        tuned=next((one.tuned for one in missing.values() if one.tuned is not None), None),
+    )
 
 
 def _explained(
@@ -375,6 +385,8 @@ def _warn_of_calibration(context: Context, model: OpenedModel, calibration: Samp
     finding = check.of_calibration(calibration, suspect=False)
     if finding is not None:
         context.progress.warn(calibration_warning(finding))
+    for sentence in told_alone(calibration, check.ranges_inside(calibration), seed=context.options.seed):
+        context.progress.warn(sentence)
 
 
 def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from quantlab.errors import SamplesError, UsageError
+from quantlab.names import counted
 from quantlab.samples import ClassNames, SampleParts, class_names_beside, read_class_names
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
-__all__ = ["as_beside", "checked_names", "class_names", "folders_in_order", "with_class_names"]
+__all__ = ["as_named", "checked_names", "class_names", "folders_in_order", "with_class_names"]
 
 
 def class_names(options: AnalyzeOptions, model: Path, warn: Callable[[str], None]) -> ClassNames | None:
@@ -33,19 +34,50 @@ def folders_in_order(names: ClassNames | None, data: str, asked: Preprocessing) 
     Alphabetical order would give every image the label of another class wherever the model's outputs have their own
     order.
     """
-    folder = Path(data)
-    if names is None or asked.classes is not None or not folder.is_dir():
+    if names is None or asked.classes is not None or set(_class_folders(Path(data))) != set(names.names):
         return asked
-    folders = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    return replace(asked, classes=names.names) if folders == set(names.names) else asked
+    return replace(asked, classes=names.names)
 
 
-def as_beside(model: Path, data: str, asked: Preprocessing, warn: Callable[[str], None]) -> Preprocessing:
-    """The preprocessing of a folder of images with its class folders in the order of a file of names beside the model.
+def as_named(
+    model: Path, data: str, asked: Preprocessing, *, given: str | None, warn: Callable[[str], None]
+) -> Preprocessing:
+    """The preprocessing of a folder of images with its class folders in the order of the names of the classes.
 
-    A file that cannot be read only costs a warning.
+    Args:
+        model: A file of names beside it counts if none are given; one that cannot be read only costs a warning.
+        data: The samples.
+        asked: The preprocessing, perhaps with an order of its own.
+        given: The names that the user gives, or their file.
+        warn: Gets what is wrong with a file beside the model.
+
+    Raises:
+        UsageError: If names are given, and there are no class folders, or they cannot be those of the folders.
     """
-    return folders_in_order(class_names(AnalyzeOptions(), model, warn), data, asked)
+    names = class_names(AnalyzeOptions(class_names=given), model, warn)
+    ordered = folders_in_order(names, data, asked)
+    if names is not None and names.asked:
+        folders = _class_folders(Path(data)) if asked.classes is None else asked.classes
+        _refuse_other_folders(folders, names, data)
+        if ordered is asked:
+            _refuse_other_places(folders, names)
+    return ordered
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def _refuse_other_folders(folders: tuple[str, ...], names: ClassNames, data: str) -> None:
+    if not folders:
+        raise UsageError(f"--class-names gives class folders their order, and '{data}' has none; leave it out")
+    if len(folders) != len(names.names):
+        raise UsageError(
+            f"{names.source} names {counted(len(names.names), 'class', 'classes')}, and '{data}' has "
+            f"{counted(len(folders), 'class folder')}; write one name for each, in the order of the outputs"
+        )
 
 
 def with_class_names(parts: SampleParts, names: ClassNames | None) -> SampleParts:

@@ -26,7 +26,7 @@ from quantlab.study.inside.first_non_finite import Cause, first_of_all, first_of
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.non_finite_words import unsearched_warning
 from quantlab.study.reference import batch_size_for
-from quantlab.types import KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
+from quantlab.types import InnerRange, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 from quantlab.types.messages import SpoiledWeights
 
 __all__ = [
@@ -34,13 +34,14 @@ __all__ = [
     "PHASE",
     "FiniteCheck",
     "KnownCause",
+    "SearchedCalibration",
     "SpoiledRows",
     "spoiled_by_variants",
     "suspect_calibration",
 ]
 
 NON_FINITE = "non-finite.json"
-"""A record of `KnownCause` or `SpoiledRows`."""
+"""A record of `KnownCause`, `SearchedCalibration` or `SpoiledRows`."""
 
 _ROWS_READ = 16
 """Samples that are read inside to find the first tensor; the others are then read at that tensor alone."""
@@ -70,7 +71,16 @@ class SpoiledRows:
     ranges: tuple[tuple[int, int], ...]
 
 
-_Answer = TypeVar("_Answer", KnownCause, SpoiledRows)
+@dataclass(frozen=True, slots=True)
+class SearchedCalibration:
+    """What was found about the calibration samples, as kept."""
+
+    known: KnownCause
+    ranges: tuple[InnerRange, ...]
+    """Of each tensor of floats inside the reference, in order of execution."""
+
+
+_Answer = TypeVar("_Answer", KnownCause, SearchedCalibration, SpoiledRows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,13 @@ class FiniteCheck:
         rows = np.arange(calibration.n) if known.weights else np.asarray(known.cause.rows)
         meant = len(rows) == calibration.n and not known.weights and known.cause.nan is None
         return _finding(calibration, rows, known, among="calibration") if suspect or not meant else None
+
+    def ranges_inside(self, calibration: SampleSet) -> tuple[InnerRange, ...]:
+        """The range of each tensor of floats inside the model on the calibration samples; empty if unreadable."""
+        try:
+            return self._search_calibration(calibration).ranges
+        except QuantlabError:
+            return ()
 
     def of_inside(
         self, samples: SampleSet, calibration: SampleSet | None, spoiled: npt.NDArray[np.bool_], fine: int | None
@@ -162,24 +179,26 @@ class FiniteCheck:
     def _of_calibration(self, calibration: SampleSet) -> KnownCause | None:
         """What the calibration samples do to the model; None if it cannot be read inside."""
         try:
-            return self._search_calibration(calibration)
+            return self._search_calibration(calibration).known
         except QuantlabError:
             return None
 
-    def _search_calibration(self, calibration: SampleSet) -> KnownCause:
-        def look() -> KnownCause:
+    def _search_calibration(self, calibration: SampleSet) -> SearchedCalibration:
+        seed = self.context.options.seed
+
+        def look() -> SearchedCalibration:
             progress, outcome = self.context.progress, "the tensors cannot be read"
             progress.begin(_STEP)
             try:
-                cause = first_of_all(self._inputs(calibration), self.model)
+                cause, ranges = first_of_all(self._inputs(calibration), self.model, seed=seed)
                 # Listing the weights opens the model once more, which takes longer than reading a small one's tensors.
                 weights = self._weights() if cause.rows else ()
                 outcome = "done"
             finally:
                 progress.end(_STEP, outcome)
-            return KnownCause(weights if _certain(weights) else (), cause)
+            return SearchedCalibration(KnownCause(weights if _certain(weights) else (), cause), ranges)
 
-        return self._found(calibration, {"calibration": "all"}, KnownCause, look)
+        return self._found(calibration, {"calibration": "all", "halves": seed}, SearchedCalibration, look)
 
     def _rows_with_nan(self, samples: SampleSet, names: Sequence[str]) -> npt.NDArray[np.bool_] | None:
         def look() -> SpoiledRows:

@@ -5,7 +5,7 @@ what gives Python's outputs is what the server expects.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.conventions import PIXEL_RESCALINGS, Rescaling
 from quantlab.differences import difference
 from quantlab.errors import QuantlabError
 from quantlab.npy import mapped
@@ -22,7 +23,7 @@ from quantlab.study.run import Run, run_first
 from quantlab.study.trial import run_of
 from quantlab.types import STRAY_LIMIT, SampleSet, TensorSpec, Trial
 
-__all__ = ["RANGES", "explain_servers"]
+__all__ = ["explain_servers"]
 
 Array = npt.NDArray[Any]
 
@@ -30,16 +31,6 @@ _SAMPLES = 4
 """Number of samples that are sent in each range."""
 _COMPARED = 64
 """Number of samples that tell whether the outputs differ: a server that expects another range differs on all."""
-
-RANGES: Mapping[str, Callable[[Array], Array]] = {
-    "multiplied by 255": lambda values: values * 255,
-    "divided by 255": lambda values: values / 255,
-    "scaled from [0, 1] to [−1, 1]": lambda values: values * 2 - 1,
-    "scaled from [−1, 1] to [0, 1]": lambda values: (values + 1) / 2,
-    "scaled from [0, 255] to [−1, 1]": lambda values: values / 127.5 - 1,
-    "scaled from [−1, 1] to [0, 255]": lambda values: (values + 1) * 127.5,
-}
-"""What is tried with float samples, in this order."""
 
 
 def explain_servers(
@@ -74,13 +65,15 @@ def explain_servers(
         )
         run = run_of(context, trial.variant, runtime, outputs=outputs, batch_size=batch_size)
         wanted = {name: mapped(file)[sent] for name, file in python.outputs.items()}
-        other_range = next((name for name in RANGES if _reproduces(context, run, samples, name, sent, wanted)), None)
-        if other_range is None:
+        rescaling = next(
+            (one for one in PIXEL_RESCALINGS if _reproduces(context, run, samples, one, sent, wanted)), None
+        )
+        if rescaling is None:
             yield f"{begin}; it serves another model or version, or its model prepares the samples in another way"
         else:
             yield (
-                f"{begin}, and the same outputs for samples that are {other_range}: its model expects other values; "
-                f"send them so, or serve the model of this study"
+                f"{begin}, and the same outputs for samples that are {rescaling.words}: its model expects other "
+                f"values; send them so, or serve the model of this study"
             )
 
 
@@ -95,7 +88,7 @@ def _apart(one: Path, other: Path, places: Array) -> float:
 
 
 def _reproduces(
-    context: Context, run: Run, samples: SampleSet, name: str, places: Array, wanted: Mapping[str, Array]
+    context: Context, run: Run, samples: SampleSet, rescaling: Rescaling, places: Array, wanted: Mapping[str, Array]
 ) -> bool:
     """Whether some samples in another range have Python's outputs; False for samples that are no floats."""
     with tempfile.TemporaryDirectory(dir=context.store.work) as folder:
@@ -104,7 +97,7 @@ def _reproduces(
             values = mapped(samples.input_file(spec.name))[places]
             if values.dtype.kind != "f":
                 return False
-            np.save(other.input_file(spec.name), RANGES[name](values).astype(values.dtype))
+            np.save(other.input_file(spec.name), rescaling.apply(values).astype(values.dtype))
         try:
             answered = run_first(context, run, other, len(places))
         except QuantlabError:

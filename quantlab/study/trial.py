@@ -16,7 +16,7 @@ from quantlab.study.run import Run, run_kept
 from quantlab.study.stand_in import check_stand_in
 from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
 
-__all__ = ["PlannedRun", "RunResult", "run_of", "run_trial"]
+__all__ = ["PlannedRun", "RunResult", "run_of", "run_trial", "scored_row"]
 
 
 _ALONE = "its batch size is fixed at 1, so it runs sample by sample"
@@ -56,7 +56,16 @@ class RunResult:
         )
         if self.kept is None:
             return row
-        return self._scored(row, self.kept, comparison)
+        timing = self.kept.timing if self._untimed() is None else None
+        ran = replace(
+            row,
+            ran_on=self.kept.ran_on,
+            timing=timing,
+            environment=self.kept.environment,
+            outputs=self.kept.files,
+            repeated=self.kept.repeated,
+        )
+        return scored_row(ran, comparison)
 
     def _notes(self) -> tuple[str, ...]:
         notes = list(self.conversion.variant.notes) if self.conversion.variant else []
@@ -74,22 +83,15 @@ class RunResult:
         """Why the row shows no times, or None if it does."""
         return self.ran_on.untimed(self.kept.environment) if self.kept and self.ran_on else None
 
-    def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
-        timing = kept.timing if self._untimed() is None else None
-        trial = replace(
-            row,
-            ran_on=kept.ran_on,
-            timing=timing,
-            environment=kept.environment,
-            outputs=kept.files,
-            repeated=kept.repeated,
-        )
-        try:
-            candidate = kept.files[comparison.scoring.output.name]
-            scored = replace(trial, scores=comparison.of(candidate))
-            return replace(scored, notes=(*trial.notes, *comparison.notes(candidate), *left_out_note(scored)))
-        except (QuantlabError, ValueError) as error:
-            return replace(trial, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
+
+def scored_row(row: Trial, comparison: Comparison) -> Trial:
+    """A row with outputs, and its scores; outputs that cannot be scored are a failure of the row."""
+    try:
+        candidate = row.outputs[comparison.scoring.output.name]
+        scored = replace(row, scores=comparison.of(candidate))
+        return replace(scored, notes=(*row.notes, *comparison.notes(candidate), *left_out_note(scored)))
+    except (QuantlabError, ValueError) as error:
+        return replace(row, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
 
 
 def run_trial(

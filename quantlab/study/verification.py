@@ -9,9 +9,10 @@ from quantlab.intact import intact_outputs
 from quantlab.registries import REAL, Registries
 from quantlab.samples import intact_attributes, intact_groups, intact_origins, intact_samples
 from quantlab.store import Store
+from quantlab.study.importing.rows import IMPORTS
 from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
-from quantlab.study.non_finite import NON_FINITE, KnownCause, SpoiledRows
+from quantlab.study.non_finite import NON_FINITE, KnownCause, SearchedCalibration, SpoiledRows
 from quantlab.study.reference import Probe, possible_probe
 from quantlab.study.sensitivity_results import PartResult
 from quantlab.study.tuning.acceptance import Measured
@@ -22,6 +23,7 @@ from quantlab.types import (
     DownloadSize,
     Duplicates,
     FileState,
+    Imports,
     Inside,
     KeptOutputs,
     OpenedModel,
@@ -59,9 +61,10 @@ _RECORDS: Mapping[str, tuple[type[Any], ...]] = {
     "inside/*/*/*.json": (TrialLayers,),
     "transfer/*.json": (DownloadSize,),
     "sensitivity/*/*/*.json": (PartResult,),
+    IMPORTS: (Imports,),
     "tune.json": (Tuning,),
     "tune/*/*/*.json": (Measured, SumsFile),
-    f"model/*/{NON_FINITE}": (KnownCause, SpoiledRows),
+    f"model/*/{NON_FINITE}": (KnownCause, SearchedCalibration, SpoiledRows),
 }
 """Pattern of files → the kinds of record that they may hold."""
 

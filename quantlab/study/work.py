@@ -38,7 +38,7 @@ from quantlab.study.suspicions import repeatability, unstable_reference
 from quantlab.study.task import Scoring
 from quantlab.study.transfer import with_download_size
 from quantlab.study.trial import PlannedRun, RunResult, run_trial
-from quantlab.types import PYTHON, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
+from quantlab.types import PYTHON, InnerRange, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 
 __all__ = ["Work", "WorkResult"]
 
@@ -64,6 +64,8 @@ class WorkResult:
     """Where the reference itself is NaN or infinite."""
     fed: KeptOutputs | None = None
     """The reference's outputs on the samples of an app's pipeline; None if those are the declared ones."""
+    inner: tuple[InnerRange, ...] = ()
+    """Ranges of tensors inside the model on the calibration samples; empty if they were not read."""
     unsearched: str | None = None
     """A warning, if calibration samples could not be searched for NaN and infinity inside the model."""
 
@@ -154,9 +156,10 @@ class Work:
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
         finished = [result_of(trial) for trial in self._trials]
-        unsearched, trials = result_of(looked), self._in_order([trial for _, trial in finished])
+        (unsearched, inner), trials = result_of(looked), self._in_order([trial for _, trial in finished])
         # If no variant was calibrated, nothing depends on what was not searched.
-        result = replace(result, trials=trials, unsearched=unsearched if self._has_calibrated(trials) else None)
+        unsearched = unsearched if self._has_calibrated(trials) else None
+        result = replace(result, trials=trials, inner=inner, unsearched=unsearched)
         return self._checked_inside(result, [run_result for run_result, _ in finished])
 
     def _checked_inside(self, result: WorkResult, done: Sequence[RunResult]) -> WorkResult:
@@ -186,18 +189,20 @@ class Work:
         calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
         return self.calibration.n if calibrated and self.calibration else 0
 
-    def _look_at_calibration(self, known: Sequence[NonFinite]) -> str | None:
+    def _look_at_calibration(self, known: Sequence[NonFinite]) -> tuple[str | None, tuple[InnerRange, ...]]:
         """Read the reference on the calibration samples, while others convert and run; what is found is stored.
 
-        Returns a warning if the reference cannot be read inside.
+        Returns a warning if the reference cannot be read inside, and the ranges of the tensors there.
         """
         if self.calibration is None or not self._calibrating or _explained(known):
             self.context.progress.skip(CALIBRATION_PHASE, self._calibrating)
-            return None
+            return None, ()
         self.context.progress.work(CALIBRATION_PHASE, 0)
-        unsearched = FiniteCheck(self.context, self.model).search_calibration(self.calibration)
+        check = FiniteCheck(self.context, self.model)
+        unsearched = check.search_calibration(self.calibration)
+        inner = check.ranges_inside(self.calibration) if unsearched is None else ()
         self.context.progress.work(CALIBRATION_PHASE, self.calibration.n)
-        return unsearched
+        return unsearched, inner
 
     def _has_calibrated(self, trials: Sequence[Trial]) -> bool:
         settings = self.context.registries.settings

@@ -6,13 +6,14 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
-from quantlab.types.calibration import CalibrationCheck, CalibrationOutliers, InputRange
+from quantlab.types.calibration import CalibrationCheck, InnerRange, TensorRange
 from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
+from quantlab.types.imports import ImportedOutputs, Imports
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -112,7 +113,6 @@ __all__ = [
     "Baseline",
     "Budget",
     "CalibrationCheck",
-    "CalibrationOutliers",
     "Candidate",
     "ChanceCheck",
     "ChangeRow",
@@ -138,7 +138,9 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
-    "InputRange",
+    "ImportedOutputs",
+    "Imports",
+    "InnerRange",
     "Inside",
     "Interval",
     "Judgement",
@@ -200,6 +202,7 @@ __all__ = [
     "TapSpec",
     "TargetCheck",
     "Task",
+    "TensorRange",
     "TensorSpec",
     "Timing",
     "TrainingLayer",

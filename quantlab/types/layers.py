@@ -48,6 +48,12 @@ class Codes:
     offset: float = 0.0
     """0 for all tensors of files; another if an input takes the pixels from which samples were computed."""
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest value that the codes can hold."""
+        values = [(code - self.zero_point) * self.scale + self.offset for code in (self.lowest, self.highest)]
+        return min(values), max(values)
+
 
 @dataclass(frozen=True, slots=True)
 class TapSpec:
@@ -163,6 +169,14 @@ class LayerRow:
     """SQNR of the worst channel, in decibels."""
     channel: int | None = None
     """Index along the last axis if the row is about one channel (on request); None for the whole tensor."""
+    reference: str = ""
+    """Name of the matching tensor in the model's graph; empty if there is none."""
+    recorded_minimum: float | None = None
+    """The smallest value that the variant's codes can hold; None for floats."""
+    recorded_maximum: float | None = None
+    """The largest value that the variant's codes can hold; None for floats."""
+    recorded_step: float | None = None
+    """Difference of the values of two neighbouring codes; None for floats."""
     more: Mapping[str, float] = field(default_factory=dict)
     """Name in `quantlab.statistics.LAYER_STATISTICS` → figure of that statistic; empty if none is registered."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quantlab.types.diagnosis import Reproduction
 from quantlab.types.trial import Interval
 
 __all__ = ["ComparedPipeline", "DecodedKind", "PhotoFailure", "PipelineComparison", "StepName", "SwappedStep"]
@@ -37,7 +38,7 @@ class ComparedPipeline:
 
     name: str
     place: str
-    """Where it runs: `python`, `node` or `chromium`."""
+    """Where it runs: `python`, `node`, `node-sharp` or `chromium`."""
     decoder: str
     """The call that decodes."""
     resizer: str
@@ -121,3 +122,6 @@ class PipelineComparison:
     """What was found, in one sentence or two."""
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Where pipelines ran → versions that pixels depend on."""
+    app: tuple[Reproduction, ...] = ()
+    """How near the model comes to the outputs of an app with the declared preprocessing, whose family is empty, and
+    with each pipeline, the nearest first; those that the photos do not tell from the nearest are named, too."""

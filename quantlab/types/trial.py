@@ -197,6 +197,8 @@ class Trial:
     repeated: tuple[Repeated, ...] = ()
     """Whether the first samples give the same outputs when they run once more after the last one; empty for failures,
     and in studies of an older quantlab."""
+    imported: bool = False
+    """Whether another program ran the variant, and its outputs were read (`quantlab import`)."""
     notes: tuple[str, ...] = ()
     excused: bool = False
     """Whether this failure does not change the exit status of `analyze`.

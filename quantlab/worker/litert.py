@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
+from quantlab.formats.affine import decode_affine, encode
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.types import Codes
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import TappedExecution, tapped_positions
+from quantlab.worker.tapping import TappedExecution, load_tapped, tapped_positions
 
 __all__ = ["load", "tap"]
 
@@ -91,13 +91,7 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
         TensorFile(name, "", 0, (), "float32", name, position)
         for name, position in zip(taps, tapped_positions(job), strict=True)
     )
-    execution = load(replace(job, outputs=(*job.outputs, *extra)))
-
-    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-        values = execution.call(batches)
-        return values[: len(job.outputs)], values[len(job.outputs) :]
-
-    return TappedExecution(call)
+    return load_tapped(job, extra, load)
 
 
 def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile], name: str) -> None:
@@ -117,21 +111,17 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
 
 
 def _encode(values: Array, detail: Any, codes: Codes | None) -> Array:
-    """Quantize a float sample for an integer input like TFLite's AffineQuantize, rounding half away from zero."""
+    """Quantize a float sample for an integer input; a sample in the data type of the input stays as it is."""
     dtype = np.dtype(detail["dtype"])
     if values.dtype == dtype:
         return values
     if dtype.kind not in "iu" or values.dtype.kind != "f" or codes is None:
         raise TrialError(f"the file takes {dtype.name} and the samples are {values.dtype.name}")
-    steps = (values.astype(np.float64) - codes.offset) / codes.scale
-    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
-    clipped: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
-    return clipped
+    return encode(values, codes, dtype)
 
 
 def _decode(values: Array, detail: Any) -> Array:
     scale, zero_point = detail["quantization"]
     if values.dtype.kind not in "iu" or not scale:
         return values
-    decoded: Array = ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
-    return decoded
+    return decode_affine(values, scale, zero_point, axis=None)

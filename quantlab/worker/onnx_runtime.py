@@ -5,7 +5,6 @@ Applications usually send one sample.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.models import open_onnx_session
+from quantlab.names import listed
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import TappedExecution, tapped_positions
+from quantlab.worker.tapping import TappedExecution, load_tapped, tapped_positions
 
 __all__ = ["load", "tap"]
 
@@ -29,8 +29,8 @@ def load(job: Job) -> Execution:
     taken = {argument.name: argument for argument in session.get_inputs()}
     if set(taken) != {file.tensor for file in job.inputs}:
         raise TrialError(
-            f"'{Path(job.artifact).name}' takes {_listed(taken)}, and the samples are "
-            f"{_listed(file.tensor for file in job.inputs)}; give a file that was made from this model"
+            f"'{Path(job.artifact).name}' takes {listed([*taken])}, and the samples are "
+            f"{listed([file.tensor for file in job.inputs])}; give a file that was made from this model"
         )
     for file in job.inputs:
         _refuse_dtype(file, taken[file.tensor])
@@ -62,17 +62,7 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
         TensorFile(name, "", 0, (), "float32", outputs[position], position)
         for name, position in zip(taps, tapped_positions(job), strict=True)
     )
-    execution = load(replace(job, outputs=(*job.outputs, *extra)))
-
-    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-        values = execution.call(batches)
-        return values[: len(job.outputs)], values[len(job.outputs) :]
-
-    return TappedExecution(call)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+    return load_tapped(job, extra, load)
 
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}

@@ -1,7 +1,7 @@
 """Reads the tensors inside a variant in the Python worker."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.runtimes.exchange import Job
+from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.types.messages import Block, Unread
+from quantlab.worker.execution import Execution
 
-__all__ = ["Scratch", "TappedExecution", "tapped_positions"]
+__all__ = ["Scratch", "TappedExecution", "load_tapped", "tapped_positions"]
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +35,23 @@ def tapped_positions(job: Job) -> tuple[int, ...]:
     if job.taps is None or job.taps.positions is None:
         raise ValueError("the job of a tapped copy must give the positions of its taps")
     return job.taps.positions
+
+
+def load_tapped(job: Job, taps: Sequence[TensorFile], load: Callable[[Job], Execution]) -> TappedExecution:
+    """Load a tapped copy of an artifact, which has additional outputs.
+
+    Args:
+        job: The copy, with the outputs of the artifact.
+        taps: The additional outputs.
+        load: Loads an artifact with all outputs of a job.
+    """
+    execution = load(replace(job, outputs=(*job.outputs, *taps)))
+
+    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        values = execution.call(batches)
+        return values[: len(job.outputs)], values[len(job.outputs) :]
+
+    return TappedExecution(call)
 
 
 class Scratch:

@@ -4,7 +4,7 @@ The manifest has the weight names of the Keras model that was saved. The name of
 between sessions; if tfjs does not find a name, it drops the cell's name. This module does the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.worker.execution import Execution
 from quantlab.worker.tapping import TappedExecution
+from quantlab.worker.trying import RawCalls
 
-__all__ = ["list_taps", "load", "tap"]
+__all__ = ["list_taps", "load", "raw_calls", "tap"]
 
 Array = npt.NDArray[Any]
 
@@ -98,3 +99,24 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
         return values[: len(outputs)], values[len(outputs) :]
 
     return TappedExecution(split)
+
+
+def raw_calls(job: Job) -> RawCalls:
+    """Open a part of a layers-model; its inputs have any batch."""
+    import tensorflow as tf
+
+    model = rebuilt_model(Path(job.artifact))
+    function = tf.function(lambda tensors: model(tensors, training=False), reduce_retracing=True)
+
+    def in_order(arrays: Sequence[Array]) -> list[tuple[str, Any]]:
+        fed = [
+            tf.constant(array.astype(tensor.dtype.as_numpy_dtype, copy=False))
+            for array, tensor in zip(arrays, model.inputs, strict=True)
+        ]
+        values = tf.nest.flatten(function(fed))
+        return [(name, value.numpy()) for name, value in zip(model.output_names, values, strict=True)]
+
+    def by_name(arrays: Mapping[str, Array]) -> list[tuple[str, Any]]:
+        return in_order([arrays[name] for name in model.input_names])
+
+    return RawCalls(by_name, in_order)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from quantlab.gate import decimals_of, rounded_down, rounded_up
 from quantlab.gate.comparison import ComparedRow, ComparedStudies, ComparedStudy, Difference, Side
-from quantlab.gate.figures import carried_by_few
+from quantlab.gate.figures import carried_by_few, unit_of
 from quantlab.names import counted, joined, shortened
 from quantlab.types import REFERENCE, Interval, Loss
 from quantlab_reports.compared_likeness import (
@@ -179,19 +179,15 @@ def _at_most(study: ComparedStudy, pairs: _Pairs) -> str:
     least = min((loss for _, loss in pairs), key=lambda loss: loss.lower)
     loses = rounded_up(max(most.upper, 0.0), decimals=decimals_of(most))
     gains = rounded_up(max(-least.lower, 0.0), decimals=decimals_of(least))
-    return f"{study.name} loses at most {loses} and gains at most {gains}{_unit(most)}"
+    return f"{study.name} loses at most {loses} and gains at most {gains}{unit_of(most)}"
 
 
 def _low(loss: Loss) -> str:
-    return f"{rounded_down(loss.lower, 0.0, decimals=decimals_of(loss))}{_unit(loss)}"
+    return f"{rounded_down(loss.lower, 0.0, decimals=decimals_of(loss))}{unit_of(loss)}"
 
 
 def _gain(loss: Loss) -> str:
-    return f"{rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}{_unit(loss)}"
-
-
-def _unit(loss: Loss) -> str:
-    return " pt" if loss.unit == "pt" else f" {loss.metric}"
+    return f"{rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}{unit_of(loss)}"
 
 
 def _named(pairs: _Pairs) -> str:

@@ -1,6 +1,6 @@
 """A diagnosis as text and as JSON: what was found in a sentence, then the conventions that were tried."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,7 +18,7 @@ def diagnosis_text(diagnosis: Diagnosis, render: Callable[[Table], str]) -> str:
     """Return the sentence, then a table for each part of the diagnosis."""
     parts = [diagnosis.headline]
     if diagnosis.app:
-        parts.append(render(app_table(diagnosis)))
+        parts.append(render(app_table(diagnosis.app)))
     if diagnosis.tried:
         parts.append(render(tried_table(diagnosis)))
     parts += [f"! {note}" for note in diagnosis.notes]
@@ -83,11 +83,11 @@ def _score(row: TriedConvention) -> str:
     return f"{fixed(row.score, 1)} [{fixed(row.interval.lower, 1)}, {fixed(row.interval.upper, 1)}]"
 
 
-def app_table(diagnosis: Diagnosis) -> Table:
-    """Return what reproduces the outputs of an app."""
-    shown = diagnosis.app[:_SHOWN]
+def app_table(rows: Sequence[Reproduction], does: str = "the app feeds") -> Table:
+    """Return what reproduces the outputs of an app, below the name of what it does."""
+    shown = rows[:_SHOWN]
     columns = [
-        Column("the app feeds", lambda row: row.name, numeric=False),
+        Column(does, lambda row: row.name, numeric=False),
         Column("largest difference", lambda row: number(row.max_abs)),
         Column("mean of largest", lambda row: number(row.mean_abs)),
         Column("same top-1 %", lambda row: EMPTY if row.same_top1 is None else fixed(row.same_top1, 1)),
@@ -98,7 +98,7 @@ def app_table(diagnosis: Diagnosis) -> Table:
         Column("", _verdict, numeric=False),
     ]
     keys = tuple(field.name for field in fields(Reproduction))
-    return table_of(columns, shown, keys=keys, records=[plain(row) for row in diagnosis.app])
+    return table_of(columns, shown, keys=keys, records=[plain(row) for row in rows])
 
 
 def _verdict(row: Reproduction) -> str:

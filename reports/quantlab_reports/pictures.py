@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.preprocessing import BYTE_SCALE, SYMMETRIC_SCALE, UNIT_SCALE
+
 __all__ = ["picture_of"]
 
 Array = npt.NDArray[Any]
@@ -18,6 +20,8 @@ _FEWEST = 6
 _MOST_VALUES = 512
 """Values of a drawn signal, at most; longer ones are thinned out."""
 _QUALITY = 80
+_ENDS = (UNIT_SCALE.ends, SYMMETRIC_SCALE.ends, BYTE_SCALE.ends)
+"""The ranges in which images are usually stored, the narrowest first."""
 
 
 def picture_of(sample: Array) -> str | None:
@@ -53,10 +57,10 @@ def _as_image(values: Array) -> Array | None:
 def _bytes(values: Array) -> Array:
     low, high = float(values.min()), float(values.max())
     ends = next(
-        ((first, last) for first, last in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)) if first <= low and high <= last),
+        ((first, last) for first, last in _ENDS if first <= low and high <= last),
         (low, high),
     )
-    if ends == (0.0, 1.0) and high == low:
+    if ends == UNIT_SCALE.ends and high == low:
         return np.full(values.shape, round(255 * low), np.uint8)
     scaled = (values - ends[0]) / ((ends[1] - ends[0]) or 1.0)
     pixels: Array = np.rint(255 * scaled).astype(np.uint8)

@@ -7,8 +7,10 @@ from typing import Any
 
 from quantlab.names import counted, joined, shortened
 from quantlab.types import ComparedPipeline, DecodedKind, PhotoFailure, PipelineComparison, SwappedStep
+from quantlab_reports.diagnosed import app_table
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
+from quantlab_reports.views.cells import count
 
 __all__ = ["kind_table", "pipeline_table", "pipelines_document", "pipelines_text"]
 
@@ -22,15 +24,15 @@ _READ = (
 
 _READ_KINDS = (
     "mean (and largest) difference of decoded pixels 0–255 from those of the declared decoder, before resizing; "
-    "decoded: files that the declared decoder refuses"
+    "decoded: files that the declared decoder refuses; a file of several kinds is in the row of each"
 )
 
 
 def pipelines_text(comparison: PipelineComparison, render: Callable[[Table], str]) -> str:
     """Return the sentence, then the pipelines, then the decoders."""
-    return "\n\n".join(
-        [comparison.headline, render(pipeline_table(comparison)), render(kind_table(comparison)), *_lost(comparison)]
-    )
+    app = [render(app_table(comparison.app, "the app reads photos as"))] if comparison.app else []
+    tables = [render(pipeline_table(comparison)), render(kind_table(comparison))]
+    return "\n\n".join([comparison.headline, *app, *tables, *_lost(comparison)])
 
 
 def pipelines_document(comparison: PipelineComparison) -> dict[str, Any]:
@@ -51,6 +53,9 @@ def pipelines_document(comparison: PipelineComparison) -> dict[str, Any]:
       pixel values).
     - `refused`: photos that the declared pipeline does not turn into a sample, with `file` and `reason`.
     - `environments`: place → versions that pixels depend on.
+    - `app`: with `--app`, a list of what reproduces the outputs of an app, the nearest first, with the fields of `app`
+      of a diagnosis; `family` is `pipeline`, or empty for the declared preprocessing; all that are `named` come nearest
+      beyond chance, and the photos do not tell them apart.
     """
     document: dict[str, Any] = plain(comparison)
     return document
@@ -62,9 +67,9 @@ def pipeline_table(comparison: PipelineComparison) -> Table:
         Column("pipeline", lambda row: row.name, numeric=False),
         Column("mean of 255", lambda row: number(row.mean_steps, 2)),
         Column("largest", lambda row: number(row.max_steps, 3)),
-        Column("class changed", lambda row: _count(row.changed)),
-        Column("became wrong", lambda row: _count(row.became_wrong)),
-        Column("became right", lambda row: _count(row.became_right)),
+        Column("class changed", count("changed")),
+        Column("became wrong", count("became_wrong")),
+        Column("became right", count("became_right")),
         Column("loss pt [95 %]", _loss),
         Column("RMS of outputs", lambda row: number(row.output_rms, 2)),
         Column("photos", lambda row: EMPTY if row.reason else f"{row.n:,}"),
@@ -101,18 +106,14 @@ def kind_table(comparison: PipelineComparison) -> Table:
 
 def _decoded(decoder: str, row: tuple[str, dict[str, DecodedKind]]) -> str:
     """What a decoder makes of the files of one kind."""
-    found = row[1].get(decoder)
-    if found is None:
+    kind = row[1].get(decoder)
+    if kind is None:
         return EMPTY
-    parts = [] if found.mean is None else [f"{number(found.mean, 2)} ({number(found.largest, 3)})"]
-    for count, word in ((found.other_size, "other size"), (found.only_here, "decoded"), (found.failed, "refused")):
-        if count:
-            parts.append(word if count == found.files else f"{count:,} {word}")
+    parts = [] if kind.mean is None else [f"{number(kind.mean, 2)} ({number(kind.largest, 3)})"]
+    for files, word in ((kind.other_size, "other size"), (kind.only_here, "decoded"), (kind.failed, "refused")):
+        if files:
+            parts.append(word if files == kind.files else f"{files:,} {word}")
     return ", ".join(parts)
-
-
-def _count(value: int | None) -> str:
-    return EMPTY if value is None else f"{value:,}"
 
 
 def _loss(row: ComparedPipeline) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -15,7 +16,7 @@ __all__ = ["Subject"]
 _Kept = TypeVar("_Kept")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is derived from all settings is kept once it was computed
 class Subject:
     """A study and what belongs to it; None where nothing was measured or decided."""
 
@@ -70,7 +71,7 @@ class Subject:
         """The setting to ship; None if nothing fits or nothing was judged."""
         return None if self.recommendation is None else self.recommendation.setting
 
-    @property
+    @cached_property
     def about(self) -> SettingVerdict | None:
         """The setting that sections are about: the recommended one, if it is quantized and the verdict is that it fits.
 
@@ -80,8 +81,9 @@ class Subject:
         if self.recommendation is None:
             return None
         verdict = self.recommendation.verdict
-        of_outcome = [one for one in verdict.settings if one.outcome == verdict.outcome and one.quantized]
-        recommended = [one for one in of_outcome if verdict.fits and one.setting == verdict.recommended]
+        outcome, name = verdict.outcome, verdict.recommended if verdict.fits else None
+        of_outcome = [one for one in verdict.settings if one.outcome == outcome and one.quantized]
+        recommended = [one for one in of_outcome if one.setting == name]
         return min(recommended or of_outcome, key=_distance, default=None)
 
     @property

@@ -1,6 +1,6 @@
 """ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, later_text, snippet
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, program, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -64,11 +64,12 @@ FORMAT = Format(
     ops=later("quantlab.formats.onnx.artifact:list_ops"),
     options=later("quantlab.formats.onnx.artifact:options"),
     taps=later("quantlab.formats.onnx.tapped:list_taps"),
+    recorded_inputs=later("quantlab.formats.onnx.tapped:recorded_inputs"),
     write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
     cut_graph=later("quantlab.formats.onnx.cut:cut_graph"),
     write_cut=later("quantlab.formats.onnx.cut:write_cut"),
-    reproduce=later_text("quantlab.formats.onnx.snippets:reproduce"),
+    reproduce=program("quantlab.formats.onnx.snippets:reproduce"),
     snippets={
         "Python": snippet("quantlab.formats.onnx.snippets:python"),
         "JavaScript": snippet("quantlab.formats.onnx.snippets:javascript"),

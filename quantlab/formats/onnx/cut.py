@@ -4,7 +4,7 @@ A tensor that only a QuantizeLinear reads is given as what its codes stand for, 
 a Clip whose limits are those of the codes, so that the tensor before them is another one than in the float32 file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def _dtype(value: Any) -> str | None:
     return name if name in {_HALF, _SINGLE} else None
 
 
-def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def write_cut(path: Path, target: Path, inputs: Mapping[str, tuple[int, ...]], outputs: Sequence[str]) -> None:
     """Write the nodes that compute `outputs` from `inputs`; inputs of the file that they need must be among these.
 
     Half floats become float32 by a Cast at the ends. Weights that no node reads are left out.
@@ -66,8 +66,8 @@ def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence
     Args:
         path: The file.
         target: The file to write.
-        inputs: Stable names of tensors, in the order of the sub-graph's inputs.
-        outputs: The same for its outputs.
+        inputs: Stable names of tensors, in the order of the sub-graph's inputs; their shapes stay those of the file.
+        outputs: Stable names of its outputs.
     """
     import onnx
 

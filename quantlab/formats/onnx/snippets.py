@@ -2,6 +2,7 @@
 
 import json
 
+from quantlab.formats.programs import Comparison, Program, python_program
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
 from quantlab.types import Port
 
@@ -76,9 +77,10 @@ def kotlin(wanted: Wanted) -> str:
     return "\n".join(lines)
 
 
-def reproduce(file: str) -> str:
-    """Lines of a program that runs a file on the arrays `inputs`, and assigns `outputs`."""
-    return "\n".join(
+def reproduce(comparison: Comparison) -> Program:
+    """A program that runs a sub-graph in Python."""
+    file = comparison.subgraph
+    lines = "\n".join(
         [
             "import onnxruntime",
             "",
@@ -89,3 +91,4 @@ def reproduce(file: str) -> str:
             "outputs = session.run(None, feeds)",
         ]
     )
+    return python_program(comparison, lines)

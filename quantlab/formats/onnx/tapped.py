@@ -18,10 +18,11 @@ from quantlab.formats.onnx.layout import channels_first
 from quantlab.formats.onnx.names import stable_names
 from quantlab.types import Codes, TapSpec
 
-__all__ = ["Tap", "append_tap", "list_taps", "taps_of", "with_shapes", "write_tapped"]
+__all__ = ["Tap", "append_tap", "list_taps", "recorded_inputs", "taps_of", "with_shapes", "write_tapped"]
 
 _PREFIX = "quantlab/tap/"
 _FLOATS = frozenset({"float32", "float16", "float64"})
+_ONLY_RESHAPE = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _OF_CONSTANTS = "computed from constants only: a weight before it reaches its op"
 
 
@@ -44,6 +45,22 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
     it. Shapes are channels last.
     """
     return tuple(tap.spec for tap in taps_of(with_shapes(read_onnx(path))))
+
+
+def recorded_inputs(path: Path) -> dict[str, Codes]:
+    """Name of an input → the codes that the first QuantizeLinear makes of it, also if it gets another shape before."""
+    model = read_onnx(path)
+    graph, found = _Graph.of(model.graph), dict[str, Codes]()
+    origin = {value.name: value.name for value in model.graph.input if value.name not in graph.initializers}
+    for node in model.graph.node:
+        first = node.input[0] if node.input else ""
+        if first not in origin:
+            continue
+        if node.op_type in _ONLY_RESHAPE:
+            origin[node.output[0]] = origin[first]
+        elif node.op_type == "QuantizeLinear" and (codes := graph.codes(node)) is not None:
+            found.setdefault(origin[first], codes)
+    return found
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from quantlab.formats.contract import Contents, files_below
 from quantlab.formats.finite import note_float_limits
 from quantlab.formats.savedmodel.variables import DTYPES, decoded, list_variables, read_variable
 from quantlab.formats.savedmodel.wire import Fields
+from quantlab.names import listed
 from quantlab.types import Port, StoredWeight
 from quantlab.types.executor_options import ExecutorOptions
 
@@ -114,9 +115,9 @@ def _chosen(path: Path) -> tuple[str, Fields]:
     else:
         name = next(iter(signatures)) if len(signatures) == 1 else _DEFAULT
     if name not in signatures:
-        listed = ", ".join(f"'{one}'" for one in signatures) or "none"
         raise ArtifactError(
-            f"the SavedModel '{path}' has no signature '{name}' (it has {listed}); export it again with one"
+            f"the SavedModel '{path}' has no signature '{name}' (it has {listed([*signatures]) or 'none'}); export it "
+            f"again with one"
         )
     return name, signatures[name]
 

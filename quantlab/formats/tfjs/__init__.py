@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, program, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -13,6 +13,7 @@ _PYTHON = PythonExecutor(
     packages=("tensorflow",),
     tap="quantlab.worker.graph_taps:tap_tfjs",
     list_taps="quantlab.worker.graph_taps:list_tfjs_taps",
+    parts="quantlab.worker.raw_tfjs:raw_calls",
 )
 
 FORMAT = Format(
@@ -68,6 +69,9 @@ FORMAT = Format(
     options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs.artifact:list_weights"),
     drawn=later("quantlab.formats.tfjs_manifest:document_file"),
+    cut_graph=later("quantlab.formats.tfjs.cut:cut_graph"),
+    write_cut=later("quantlab.formats.tfjs.cut:write_cut"),
+    reproduce=program("quantlab.formats.tfjs.snippets:reproduce"),
     python=replace(
         _PYTHON,
         swapped=replace(_PYTHON, load="quantlab.worker.tfjs_swapped:load"),

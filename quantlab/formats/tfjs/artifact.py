@@ -21,7 +21,15 @@ from quantlab.formats.tfjs_manifest import (
 )
 from quantlab.types import Port, StoredWeight
 
-__all__ = ["decoded_bytes", "inspect", "list_weights", "read_model_json", "recognizes"]
+__all__ = [
+    "decoded_bytes",
+    "inspect",
+    "list_weights",
+    "placeholder_info",
+    "read_model_json",
+    "read_signature",
+    "recognizes",
+]
 
 _NUMPY_DTYPES = {
     "DT_FLOAT": "float32",
@@ -49,16 +57,20 @@ def read_model_json(path: Path) -> dict[str, Any]:
 
 
 def inspect(path: Path) -> Contents:
-    """Contents of a graph-model; raises ArtifactError like `read_model_json`, and if shards are missing.
+    """Contents of a graph-model; raises ArtifactError like `read_model_json`, and if shards are missing."""
+    signature = read_signature(path)
+    return contents(path, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
+
+
+def read_signature(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The `inputs` and `outputs` of a graph-model, each name → what is known of the tensor.
 
     Converters before 2.0 wrote no signature: then the inputs are the placeholders, and the outputs are the nodes that
     no other node reads, as in TensorFlow.js.
     """
     document = read_model_json(path)
     signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature")
-    if not signature:
-        signature = _signature_of(document["modelTopology"]["node"])
-    return contents(path, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
+    return signature or _signature_of(document["modelTopology"]["node"])
 
 
 def _signature_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -66,7 +78,7 @@ def _signature_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any
     read = {source.removeprefix("^").partition(":")[0] for node in nodes for source in node.get("input", ())}
     ends = [node["name"] for node in nodes if node["name"] not in read and node["op"] not in _NO_OUTPUTS]
     return {
-        "inputs": {node["name"]: _placeholder(node) for node in nodes if node["op"] == "Placeholder"},
+        "inputs": {node["name"]: placeholder_info(node) for node in nodes if node["op"] == "Placeholder"},
         "outputs": {name: {"name": f"{name}:0"} for name in ends},
     }
 
@@ -75,7 +87,8 @@ _NO_OUTPUTS = {"Const", "Placeholder", "PlaceholderWithDefault", "NoOp", "Assert
 """Ops that compute no output, although no node may read them."""
 
 
-def _placeholder(node: Mapping[str, Any]) -> dict[str, Any]:
+def placeholder_info(node: Mapping[str, Any]) -> dict[str, Any]:
+    """How a signature describes an input."""
     attributes = node.get("attr", {})
     return {
         "name": f"{node['name']}:0",

@@ -1,9 +1,11 @@
 """Code that calls a graph-model with TensorFlow.js."""
 
+from quantlab.formats.programs import Comparison, Program
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, sizes
+from quantlab.formats.tfjs_program import Loading, javascript_program
 from quantlab.types import Port
 
-__all__ = ["javascript"]
+__all__ = ["javascript", "reproduce"]
 
 
 def javascript(wanted: Wanted) -> str:
@@ -30,3 +32,8 @@ def javascript(wanted: Wanted) -> str:
 def _dtype(port: Port) -> str:
     """The dtype in which TensorFlow.js computes."""
     return port.dtype if port.dtype in {"float32", "bool"} else "int32" if "int" in port.dtype else "float32"
+
+
+def reproduce(comparison: Comparison) -> Program:
+    """A program that runs a sub-graph in TensorFlow.js."""
+    return javascript_program(comparison, Loading("@tensorflow/tfjs-converter", "loadGraphModel"))

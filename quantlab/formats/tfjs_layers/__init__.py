@@ -1,6 +1,6 @@
 """TensorFlow.js layers-models: a `model.json` with a Keras configuration, and shards of weights."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, snippet
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, program, snippet
 from quantlab.types import Setting
 
 __all__ = ["FORMAT"]
@@ -53,12 +53,16 @@ FORMAT = Format(
     files=later("quantlab.formats.tfjs_manifest:served_files"),
     options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs_layers.artifact:list_weights"),
+    cut_graph=later("quantlab.formats.tfjs_layers.cut:cut_graph"),
+    write_cut=later("quantlab.formats.tfjs_layers.cut:write_cut"),
+    reproduce=program("quantlab.formats.tfjs_layers.snippets:reproduce"),
     python=PythonExecutor(
         load="quantlab.worker.tfjs_layers:load",
         library="tf_keras",
         packages=("tensorflow", "tf_keras"),
         tap="quantlab.worker.tfjs_layers:tap",
         list_taps="quantlab.worker.tfjs_layers:list_taps",
+        parts="quantlab.worker.tfjs_layers:raw_calls",
         stands_in=True,
     ),
     javascript=JavaScriptExecutor(

@@ -14,6 +14,7 @@ __all__ = [
     "foreign_modules",
     "has_nested_ports",
     "input_layers",
+    "is_model",
     "layers_of",
     "output_names",
     "run_otherwise",
@@ -49,6 +50,11 @@ class KerasLayer:
 
     def __str__(self) -> str:
         return f"'{self.name}' ({self.kind})"
+
+
+def is_model(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer is a model with layers of its own."""
+    return layer.get("class_name") in _MODELS
 
 
 def layers_of(model: Mapping[str, Any]) -> Iterator[KerasLayer]:

@@ -1,8 +1,10 @@
 """Code that calls a layers-model with TensorFlow.js."""
 
+from quantlab.formats.programs import Comparison, Program
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, sizes
+from quantlab.formats.tfjs_program import Loading, javascript_program
 
-__all__ = ["javascript"]
+__all__ = ["javascript", "reproduce"]
 
 
 def javascript(wanted: Wanted) -> str:
@@ -23,3 +25,8 @@ def javascript(wanted: Wanted) -> str:
         name = identifier(port.name)
         lines.append(f"console.log('{name}', {name}.shape, await {name}.data());")
     return "\n".join(lines)
+
+
+def reproduce(comparison: Comparison) -> Program:
+    """A program that runs a part in TensorFlow.js."""
+    return javascript_program(comparison, Loading("@tensorflow/tfjs-layers", "loadLayersModel"))

@@ -1,6 +1,6 @@
 """TFLite files: a flatbuffer with graph and weights, which LiteRT runs one sample at a time."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, later_text, snippet
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later, program, snippet
 from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
@@ -108,12 +108,13 @@ FORMAT = Format(
     ops=later("quantlab.formats.tflite.artifact:list_ops"),
     minimum_runtime=later("quantlab.formats.tflite.artifact:minimum_runtime"),
     taps=later("quantlab.formats.tflite.tapped:list_taps"),
+    recorded_inputs=later("quantlab.formats.tflite.tapped:recorded_inputs"),
     drawn=lambda path: path,
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
     cut_graph=later("quantlab.formats.tflite.cut:cut_graph"),
     write_cut=later("quantlab.formats.tflite.cut:write_cut"),
-    reproduce=later_text("quantlab.formats.tflite.snippets:reproduce"),
+    reproduce=program("quantlab.formats.tflite.snippets:reproduce"),
     write_for_javascript=later("quantlab.formats.tflite.float_ends:write_for_javascript"),
     snippets={
         "Python": snippet("quantlab.formats.tflite.snippets:python"),

@@ -45,7 +45,7 @@ def _readable(tensor: Any) -> bool:
     return dtype == "float32" or (dtype in CODE_RANGES and codes_of(tensor) is not None)
 
 
-def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+def write_cut(path: Path, target: Path, inputs: Mapping[str, tuple[int, ...]], outputs: Sequence[str]) -> None:
     """Write the ops that compute `outputs` from `inputs`; inputs of the file that they need must be among these.
 
     Codes become floats by ops QUANTIZE and DEQUANTIZE at the ends. Weights that no op reads are left out.
@@ -53,8 +53,8 @@ def write_cut(path: Path, target: Path, inputs: Sequence[str], outputs: Sequence
     Args:
         path: The file.
         target: The file to write.
-        inputs: Names of tensors, in the order of the sub-graph's inputs.
-        outputs: The same for its outputs.
+        inputs: Names of tensors, in the order of the sub-graph's inputs; their shapes stay those of the file.
+        outputs: Names of its outputs.
     """
     model = read_flatbuffer(path)
     graph = model.subgraphs[0]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from quantlab.formats.programs import Comparison, Program, python_program
 from quantlab.formats.snippets import Wanted, identifier, javascript_array, javascript_text, python_arrays, sizes
 from quantlab.types import Port
 
@@ -95,13 +96,13 @@ def kotlin(wanted: Wanted) -> str:
     return "\n".join(lines)
 
 
-def reproduce(file: str) -> str:
-    """Lines of a program that runs a file on the arrays `inputs`, and assigns `outputs`."""
-    return "\n".join(
+def reproduce(comparison: Comparison) -> Program:
+    """A program that runs a sub-graph in Python."""
+    lines = "\n".join(
         [
             "from ai_edge_litert.interpreter import Interpreter",
             "",
-            f"interpreter = Interpreter(model_path={file!r}, num_threads=1)",
+            f"interpreter = Interpreter(model_path={comparison.subgraph!r}, num_threads=1)",
             "interpreter.allocate_tensors()",
             "for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):",
             '    interpreter.set_tensor(detail["index"], values)',
@@ -109,3 +110,4 @@ def reproduce(file: str) -> str:
             'outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]',
         ]
     )
+    return python_program(comparison, lines)

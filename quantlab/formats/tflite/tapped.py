@@ -20,7 +20,7 @@ from quantlab.formats.tflite.flatbuffer import (
     tensor_dtype,
     text,
 )
-from quantlab.types import TapSpec
+from quantlab.types import Codes, TapSpec
 
 __all__ = [
     "TappedTensor",
@@ -29,6 +29,7 @@ __all__ = [
     "conversion",
     "list_taps",
     "packed",
+    "recorded_inputs",
     "tapped_tensors",
     "write_flatbuffer",
     "write_tapped",
@@ -54,6 +55,20 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
 def tapped_tensors(model: Any) -> list[TappedTensor]:
     """The same, with the tensors' indices."""
     return [TappedTensor(_spec(model, tensor, operator), index) for index, tensor, operator in _made(model)]
+
+
+def recorded_inputs(path: Path) -> dict[str, Codes]:
+    """Name of an input of floats → the codes that the first QUANTIZE makes of it."""
+    model = read_flatbuffer(path)
+    graph, found = model.subgraphs[0], dict[str, Codes]()
+    inputs = set(indices(graph.inputs))
+    for operator in graph.operators or ():
+        if operator_name(model, operator) != "QUANTIZE" or int(operator.inputs[0]) not in inputs:
+            continue
+        tensor, codes = graph.tensors[operator.inputs[0]], codes_of(graph.tensors[operator.outputs[0]])
+        if codes is not None and tensor_dtype(tensor) == "float32":
+            found.setdefault(text(tensor.name), codes)
+    return found
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:

@@ -5,20 +5,21 @@ from collections.abc import Iterator, Mapping
 
 from quantlab.lint.contract import Evidence, Hazard
 from quantlab.lint.subject import Op, Subject, TensorFacts
+from quantlab.preprocessing import SYMMETRIC_SCALE, UNIT_SCALE, PixelScale
 from quantlab.types import Port
 
 __all__ = ["HAZARDS"]
 
-_PIXEL_STEPS = {"x/127.5 − 1": (2 / 255, -1.0), "x/255": (1 / 255, 0.0)}
-"""Usual pipelines of pixels → the step between two pixel values, and the value of pixel 0."""
+_PIXEL_SCALES = {"x/127.5 − 1": SYMMETRIC_SCALE, "x/255": UNIT_SCALE}
+"""Usual pipelines of pixels → their scale."""
 _SAME_STEP = 0.02
 _HALF_WAY = 0.02
 
 
 def _half_way(subject: Subject) -> Iterator[Evidence]:
     for port in subject.inputs:
-        for pipeline, (step, first) in _PIXEL_STEPS.items():
-            if port.codes is not None and port.dtype in {"uint8", "int8"} and _is_half_way(port, step, first):
+        for pipeline, scale in _PIXEL_SCALES.items():
+            if port.codes is not None and port.dtype in {"uint8", "int8"} and _is_half_way(port, scale):
                 yield Evidence(
                     port.name,
                     f"with its scale {port.codes.scale:.5g} and zero point {port.codes.zero_point}, every pixel of "
@@ -26,10 +27,10 @@ def _half_way(subject: Subject) -> Iterator[Evidence]:
                 )
 
 
-def _is_half_way(port: Port, step: float, first: float) -> bool:
-    if port.codes is None or port.codes.scale <= 0 or abs(step / port.codes.scale - 1) > _SAME_STEP:
+def _is_half_way(port: Port, scale: PixelScale) -> bool:
+    if port.codes is None or port.codes.scale <= 0 or abs(scale.factor / port.codes.scale - 1) > _SAME_STEP:
         return False
-    return abs((first / port.codes.scale + port.codes.zero_point) % 1 - 0.5) < _HALF_WAY
+    return abs((scale.offset / port.codes.scale + port.codes.zero_point) % 1 - 0.5) < _HALF_WAY
 
 
 _APART = 8.0

@@ -1,5 +1,6 @@
 /** Starts tfjs on one of its backends in a page, describes the backend, and detects its loss. */
 
+import { rawGraphModel, rawLayersModel } from './raw.mjs';
 import { JobError } from './run.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
@@ -9,6 +10,8 @@ import { openLayersModel } from './tfjs-layers.mjs';
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./tfjs-execute.mjs').Tf} Tf */
+/** @typedef {import('./try.mjs').OpenRaw} OpenRaw */
+/** @typedef {import('./try.mjs').RawCalls} RawCalls */
 /** @typedef {import('./tfjs-layers.mjs').Tf} LayersTf */
 
 /**
@@ -213,4 +216,31 @@ export async function openGraph(job, platform) {
 /** @type {OpenExecutor} */
 export async function openLayers(job, platform) {
   return openOnBackend(await startLayers(job), job, platform, openLayersModel);
+}
+
+/**
+ * Open a model for calls that may be wrong, with the same care.
+ * @template {Tf | LayersTf} T
+ * @param {T} tf
+ * @param {Job} job
+ * @param {Platform} platform
+ * @param {(tf: T, job: Job, platform: Platform) => Promise<RawCalls>} open
+ * @returns {Promise<RawCalls>}
+ */
+async function rawOnBackend(tf, job, platform, open) {
+  const backend = BACKENDS[job.backend];
+  const calls = await open(tf, { ...job, backend: backend.tfjs }, platform);
+  const lost = backend.lost(tf);
+  lost.catch(() => {});
+  return { ...calls, call: (inputs, names) => Promise.race([lost, calls.call(inputs, names)]) };
+}
+
+/** @type {OpenRaw} */
+export async function rawGraph(job, platform) {
+  return rawOnBackend(await startTfjs(job), job, platform, rawGraphModel);
+}
+
+/** @type {OpenRaw} */
+export async function rawLayers(job, platform) {
+  return rawOnBackend(await startLayers(job), job, platform, rawLayersModel);
 }

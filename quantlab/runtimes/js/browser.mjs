@@ -2,17 +2,22 @@
  * The entry for a page in Chromium: requests a job from its server, runs it, and reports the result.
  *
  * The server, `quantlab/runtimes/page_server.py`, replaces paths in the job by addresses below the page's own
- * (`artifact/…`, `input/0`, `output/0`, `scratch`). Tensors are sent as raw bytes.
+ * (`artifact/…`, `input/0`, `output/0`, `scratch`, and for calls `fed/0/0` and `answer/0`). Tensors are sent as raw
+ * bytes.
  */
 
-import { openGraph, openLayers, prepareGraph, prepareLayers, startSteps } from './browser-tfjs.mjs';
+import {
+  openGraph, openLayers, prepareGraph, prepareLayers, rawGraph, rawLayers, startSteps,
+} from './browser-tfjs.mjs';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { preparePictures } from './pipelines.mjs';
+import { rawLiteRt, rawOnnx } from './raw.mjs';
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
 import { keepErrors, openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
+import { tryCalls } from './try.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
@@ -167,6 +172,14 @@ const EXECUTORS = Object.freeze({
   onnx: openOnnxFile,
 });
 
+/** @type {Record<string, import('./try.mjs').OpenRaw>} */
+const RAW = Object.freeze({
+  tfjs: rawGraph,
+  'tfjs-layers': rawLayers,
+  tflite: async (job, platform) => rawLiteRt(await startLiteRt(), job, platform),
+  onnx: async (job, platform) => rawOnnx(await loadedOnnxRuntime(), job, platform),
+});
+
 /** Send the prints of libraries to the parent's log, because nobody sees this page's console. */
 function logToParent() {
   for (const level of /** @type {const} */ (['warn', 'error'])) {
@@ -193,6 +206,8 @@ async function main() {
   const { job } = asked;
   if (asked.request === 'tap') {
     await answerRequests(job, EXECUTORS, { ...PLATFORM, requests: () => requests(asked) });
+  } else if (asked.request === 'try') {
+    await tryCalls(asked, RAW, PLATFORM);
   } else if (asked.request === 'prepare') {
     await preparePictures(asked, startSteps, PLATFORM);
   } else if (asked.request === 'time') {

@@ -223,8 +223,24 @@ async function openOnnxFile(job, platform) {
   return openOnnx(await loadOnnxRuntime(job.backend), job, platform);
 }
 
+/**
+ * Load the user's sharp; its folder is in the environment.
+ * @returns {Promise<import('./pipelines-sharp.mjs').Sharp>}
+ */
+async function loadSharp() {
+  const folder = process.env.QUANTLAB_SHARP;
+  if (!folder) throw new JobError("sharp is not installed; install it with 'npm install sharp'");
+  try {
+    return createRequire(path.join(folder, 'package.json'))(folder);
+  } catch (error) {
+    const [line] = /** @type {Error} */ (error).message.split('\n');
+    throw new JobError(`the sharp in '${folder}' does not load (${line}); install it again with 'npm install sharp'`);
+  }
+}
+
 /** @param {Job} job */
 async function startSteps({ backend }) {
+  if (backend === 'sharp') return (await import('./pipelines-sharp.mjs')).sharpSteps(await loadSharp());
   const [tf, { nodeSteps }] = [await startTfjs(backend), await import('./pipelines-node.mjs')];
   await chooseBackend(tf, backend);
   return nodeSteps(tf);

@@ -22,12 +22,16 @@ import { failure } from './run.mjs';
 
 /** @typedef {(bytes: Uint8Array<ArrayBuffer>, grey: boolean) => Pixels | Promise<Pixels>} Decode */
 /** @typedef {(pixels: Pixels, height: number, width: number) => Pixels | Promise<Pixels>} Resize */
+/**
+ * @typedef {(bytes: Uint8Array<ArrayBuffer>, grey: boolean, height: number, width: number) => Promise<Pixels>} AtOnce
+ */
 
 /**
  * The steps of a host, by name.
  * @typedef {object} Steps
  * @property {Record<string, Decode>} decoders
  * @property {Record<string, Resize>} resizers
+ * @property {Record<string, AtOnce>} [atOnce] resizers that decode the file themselves
  * @property {Record<string, string>} environment versions that their pixels depend on
  */
 
@@ -93,9 +97,14 @@ async function prepareOne({ target, grey }, { place, picture, step, offset }, st
 async function prepared(picture, step, { steps, grey, platform }) {
   const bytes = new Uint8Array(picture.length);
   await platform.readTensor(picture.file, picture.offset, bytes);
-  if (!picture.shape.length) return named(steps.decoders, step, platform)(bytes, grey);
-  const [height, width] = picture.shape;
   const [newHeight, newWidth] = picture.size;
+  if (!picture.shape.length) {
+    if (!picture.size.length) return named(steps.decoders, step, platform)(bytes, grey);
+    const read = steps.atOnce?.[step];
+    if (!read) throw new Error(`${platform.host} has no step '${step}' that decodes a file`);
+    return read(bytes, grey, newHeight, newWidth);
+  }
+  const [height, width] = picture.shape;
   return named(steps.resizers, step, platform)({ height, width, values: bytes }, newHeight, newWidth);
 }
 

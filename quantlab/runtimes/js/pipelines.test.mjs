@@ -11,6 +11,7 @@ import jpeg from 'jpeg-js';
 
 import { preparePictures, tfjsResizers, withoutAlpha } from './pipelines.mjs';
 import { nodeSteps } from './pipelines-node.mjs';
+import { sharpSteps } from './pipelines-sharp.mjs';
 
 before(() => tf.setBackend('cpu'));
 
@@ -67,6 +68,58 @@ test('a step that does not exist is named', async () => {
   const { reason } = /** @type {any} */ (host.messages[1]);
   assert.equal(reason, "node has no step 'lanczos'; it has resize-bilinear, resize-bilinear-half-pixel, "
     + 'resize-bilinear-align-corners');
+});
+
+/** Stands for sharp: notes the calls of each chain, and gives one grey pixel. */
+function recordedSharp() {
+  /** @type {any[][]} */
+  const chains = [];
+  const sharp = (/** @type {any[]} */ ...input) => {
+    const calls = [input];
+    chains.push(calls);
+    /** @type {any} */
+    const chain = new Proxy({}, {
+      get: (_, name) => (/** @type {any[]} */ ...given) => {
+        calls.push([name, ...given]);
+        return name === 'toBuffer' ? { data: new Uint8Array(3).fill(7), info: { width: 1, height: 1 } } : chain;
+      },
+    });
+    return chain;
+  };
+  return { sharp: Object.assign(sharp, { versions: { sharp: '0.0.1', vips: '8.0.0' } }), chains };
+}
+
+test('sharp is called as apps call it: for pixels, and for a file at once', async () => {
+  const { sharp, chains } = recordedSharp();
+  const host = platform({ file: Uint8Array.of(1, 2, 3), ramp: RAMP.values });
+  const file = { file: 'file', offset: 0, length: 3, shape: [], size: [] };
+  const start = async () => sharpSteps(sharp);
+  await preparePictures(asked(['sharp'], [file]), start, host);
+  await preparePictures(asked(['sharp-linear'], [{ ...file, size: [5, 6] }]), start, host);
+  await preparePictures(asked(['sharp-lanczos3'], [{ ...file, size: [5, 6] }], true), start, host);
+  const pixels = { file: 'ramp', offset: 0, length: 8, shape: [2, 4, 1], size: [1, 2] };
+  await preparePictures(asked(['sharp-cubic'], [pixels]), start, host);
+  const bytes = [Uint8Array.of(1, 2, 3)];
+  const end = [['removeAlpha'], ['raw'], ['toBuffer', { resolveWithObject: true }]];
+  /** @type {(kernel: string, width: number, height: number) => any[]} */
+  const resize = (kernel, width, height) => ['resize', width, height, { fit: 'fill', kernel }];
+  assert.deepEqual(chains, [
+    [bytes, ...end],
+    [bytes, resize('linear', 6, 5), ...end],
+    [bytes, resize('lanczos3', 6, 5), ['greyscale'], ...end],
+    [[RAMP.values, { raw: { width: 4, height: 2, channels: 1 } }], resize('cubic', 2, 1), ['greyscale'], ...end],
+  ]);
+  const [ready, prepared] = /** @type {any[]} */ (host.messages);
+  assert.deepEqual(ready.environment, { node: 'test', sharp: '0.0.1', libvips: '8.0.0' });
+  assert.deepEqual([prepared.shape, prepared.dtype, prepared.reason], [[1, 1, 3], 'uint8', null]);
+});
+
+test('a step that takes files only with their size says so for the others', async () => {
+  const host = platform({ file: Uint8Array.of(1) });
+  const file = { file: 'file', offset: 0, length: 1, shape: [], size: [2, 2] };
+  await preparePictures(asked(['resize-bilinear'], [file]), async () => nodeSteps(tf), host);
+  const { reason } = /** @type {any} */ (host.messages[1]);
+  assert.equal(reason, "node has no step 'resize-bilinear' that decodes a file");
 });
 
 test('colours keep their order, and grey is that of Rec. 601', () => {

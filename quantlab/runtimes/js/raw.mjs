@@ -22,6 +22,20 @@ function arrayOf(/** @type {RawInput} */ { dtype, bytes }) {
   return new Half(bytes.buffer);
 }
 
+/** @type {Record<string, typeof Float32Array | typeof Int32Array>} */
+const ARRAYS = Object.freeze({ float32: Float32Array, int32: Int32Array });
+
+/**
+ * Values in the array of their dtype: a cast on the cpu backend leaves those of a boolean tensor in bytes.
+ * @param {Tensor} tensor
+ * @returns {Promise<ArrayBufferView>}
+ */
+async function dataOf(tensor) {
+  const values = /** @type {ArrayBufferView & ArrayLike<number>} */ (/** @type {unknown} */ (await tensor.data()));
+  const Kind = ARRAYS[tensor.dtype];
+  return Kind && !(values instanceof Kind) ? Kind.from(values) : values;
+}
+
 /** The bytes of any typed array. */
 function bytesOfArray(/** @type {ArrayBufferView} */ array) {
   return Uint8Array.from(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
@@ -66,7 +80,7 @@ function tfjsCall(tf, names, predict) {
       /** @type {RawOutput[]} */
       const outputs = [];
       for (const [name, tensor] of namedTensors(await predict(passed(tensors, inputNames)), names)) {
-        const bytes = bytesOfArray(await tensor.data());
+        const bytes = bytesOfArray(await dataOf(tensor));
         outputs.push({ name, shape: tensor.shape, dtype: tensor.dtype, bytes });
       }
       return outputs;

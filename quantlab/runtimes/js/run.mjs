@@ -86,7 +86,7 @@ import { runAgain } from './repeat.mjs';
  * @property {number} offset
  * @property {number} length in bytes
  * @property {number[]} shape of the pixels; empty for an image file
- * @property {number[]} size height and width to which pixels are resized; empty for an image file
+ * @property {number[]} size height and width to which the picture is resized; empty for a file that is only decoded
  */
 
 /**

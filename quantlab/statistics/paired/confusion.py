@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.distinct import DistinctRows
 from quantlab.statistics.scores.classification import NO_CLASS
 from quantlab.statistics.scores.positions import Positions
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
@@ -30,13 +31,13 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     columns = np.stack(
         [np.asarray(reference.labels), _top1(reference.classes), _top1(candidate.classes)], axis=1
     ).astype(np.int64)
-    cells, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(columns)
     return Totals(
-        rows=_rows_of_cells(cells, classes),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=_rows_of_cells(distinct.rows, classes),
+        multiplicity=distinct.multiplicity,
         value=_macro(lambda hits, true, predicted: 2 * hits / (true + predicted)),
         unseen=of_rarest(np.unique(columns[:, 0], return_counts=True)[1], len(columns)),
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
         differing=int(np.count_nonzero(columns[:, 1] != columns[:, 2])),
     )
 

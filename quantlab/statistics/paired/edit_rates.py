@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
+from quantlab.names import shape_words
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.metric_names import options_of
@@ -210,10 +211,9 @@ def _classes(shape: tuple[int | None, ...]) -> int | None:
 
 def _check_sequences(name: str, labels: NDArray[Any], shape: tuple[int | None, ...]) -> None:
     if len(shape) not in {2, 3}:
-        sizes = ", ".join("?" if size is None else str(size) for size in shape[1:])
         raise UsageError(
             f"the metric '{name}' needs outputs (n, steps, classes) or class numbers (n, steps), and those of the "
-            f"scored output are ({sizes}) per sample; choose the decoded output with --score-output"
+            f"scored output are {shape_words(shape[1:])} per sample; choose the decoded output with --score-output"
         )
     classes, decoding = _classes(shape), Decoding.of(name)
     for key, number in (("blank", decoding.blank), ("space", decoding.space)):

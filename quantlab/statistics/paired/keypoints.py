@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
+from quantlab.names import shape_words
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.ratios import mean_of_values, ratio_of_sums
@@ -57,7 +58,7 @@ def _directions(labels: NDArray[Any], shape: _Shape) -> NDArray[Any]:
     if size not in {2, 3, None} or not numbers or labels.shape[1] not in ({2, 3} if size is None else {size}):
         raise UsageError(
             f"the metric 'angular-error' needs outputs and labels (n, 2) or (n, 3), and the labels are of shape "
-            f"{labels.shape} with outputs of shape {_sizes(shape)} per sample; give one vector for each sample"
+            f"{labels.shape} with outputs of shape {shape_words(shape[1:])} per sample; give one vector for each sample"
         )
     zero = ~(labels != 0).any(axis=1)
     if zero.any():
@@ -129,11 +130,7 @@ def _points(name: str, labels: NDArray[Any], shape: _Shape) -> NDArray[Any]:
     if shape[1:] not in wanted and not (fitting and None in shape[1:]):
         raise UsageError(
             f"the metric '{name}' needs labels (n, k, 2), or (n, k, 3) with 0 for points that are not labelled, and "
-            f"outputs (n, k, 2); they are of shape {labels.shape}, with outputs of shape {_sizes(shape)} per sample"
+            f"outputs (n, k, 2); they are of shape {labels.shape}, with outputs of shape {shape_words(shape[1:])} "
+            f"per sample"
         )
     return labels
-
-
-def _sizes(shape: _Shape) -> str:
-    sizes = ", ".join("?" if size is None else str(size) for size in shape[1:])
-    return f"({sizes},)" if len(shape) == 2 else f"({sizes})"

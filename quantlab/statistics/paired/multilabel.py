@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
+from quantlab.names import shape_words
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.confusion import of_rarest
+from quantlab.statistics.paired.distinct import DistinctRows
 from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.weighted import Weighted
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
@@ -27,14 +29,12 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     answers, is always counted: the bootstrap alone passes a loss at the margin in 7 to 9 % of cases with 300 samples
     (benchmarks/promises_metrics.py).
     """
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     truth = _truth(reference)
     columns = [truth.sum(axis=1)]
     for side in (reference, candidate):
         answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         columns += [(answers & truth).sum(axis=1), answers.sum(axis=1)]
-    rows, row_of, multiplicity = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(np.stack(columns, axis=1))
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, *sides = means.T
@@ -47,11 +47,11 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         return float(min(1.0, max(*changes, share * most / true)))
 
     return Totals(
-        rows=csr_matrix(rows.astype(np.float64)),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=unseen,
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
     )
 
 
@@ -61,15 +61,12 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
     This equals scikit-learn's `f1_score(..., average="macro")` restricted to classes with a positive label. Unseen
     samples may change the answers of all classes at once.
     """
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     truth = _truth(reference)
     parts = [truth]
     for side in (reference, candidate):
         answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         parts += [answers & truth, answers]
-    joined = np.concatenate(parts, axis=1)
-    rows, row_of, multiplicity = np.unique(joined, axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(np.concatenate(parts, axis=1))
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, hits_r, answers_r, hits_c, answers_c = np.split(means, 5, axis=1)
@@ -91,11 +88,11 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
         return float(min(1.0, max(*changes, rarest(share))))
 
     return Totals(
-        rows=csr_matrix(rows.astype(np.float64)),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=unseen,
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
     )
 
 
@@ -104,7 +101,8 @@ def mean_average_precision(reference: ReferenceSamples, candidate: CandidateSamp
 
     The average precision is Σ (Rₖ − Rₖ₋₁)·Pₖ over the distinct scores in falling order, as in scikit-learn's
     `average_precision_score`: samples of equal score come together, and nothing is interpolated. NaN ranks
-    worst: a positive sample last, and any other one first.
+    worst: positive samples last, one after the other, and any other one first. In a class with NaN, positive samples
+    also come one by one behind others of equal score: together they could have a higher precision than with a number.
     """
     truth = _truth(reference)
     places = np.flatnonzero(truth.any(axis=0))
@@ -131,12 +129,14 @@ class _Ranked:
 
     @classmethod
     def of(cls, outputs: NDArray[Any], truth: _Bools, place: int) -> "_Ranked":
-        scores = np.array(outputs[:, place], np.float64)
-        scores = np.where(np.isnan(scores), np.where(truth[:, place], -np.inf, np.inf), scores)
-        order = np.argsort(-scores, kind="stable")
+        scores, positive = np.array(outputs[:, place], np.float64), truth[:, place]
+        unknown = np.isnan(scores)
+        scores = np.where(unknown, np.where(positive, -np.inf, np.inf), scores)
+        order = np.lexsort((positive, -scores))
         ranked = scores[order]
-        ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)
-        return cls(order, ends, truth[order, place])
+        last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
+        ends = np.flatnonzero(last_of_equals | unknown.any())
+        return cls(order, ends, positive[order])
 
     def average_precision(self, counts: NDArray[np.int64]) -> _Floats:
         """With each sample as often as it was drawn: (resamples,); NaN without a positive one.
@@ -170,10 +170,9 @@ def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
     """
     classes = shape[1] if len(shape) == 2 else None
     if len(shape) != 2:
-        sizes = ", ".join("?" if size is None else str(size) for size in shape[1:])
         raise UsageError(
             f"a metric of several labels per sample needs outputs (n, classes), and those of the scored output are "
-            f"({sizes}) per sample; choose another metric or --score-output"
+            f"{shape_words(shape[1:])} per sample; choose another metric or --score-output"
         )
     if (
         labels.dtype.hasobject

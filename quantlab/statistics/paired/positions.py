@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import ChangedAnswers
 from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.distinct import DistinctRows
 from quantlab.statistics.scores.positions import PositionCounts
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 
@@ -48,21 +49,19 @@ def changed_of_single(candidate: CandidateSamples) -> ChangedAnswers:
 
 def _share(compared: NDArray[Any], reference: NDArray[Any], candidate: NDArray[Any]) -> Totals:
     """Shares of the compared positions of all samples; every argument is (n,)."""
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     columns = np.stack([compared, reference, candidate], axis=1)
-    rows, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(columns)
 
     def value(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with np.errstate(divide="ignore", invalid="ignore"):
             return means[:, 1] / means[:, 0], means[:, 2] / means[:, 0]
 
     return Totals(
-        rows=csr_matrix(rows.astype(np.float64)),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=_all_wrong(compared),
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
         of_samples=True,
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.distinct import DistinctRows
 
 __all__ = ["mean_of_values", "ratio_of_sums"]
 
@@ -22,10 +23,8 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
             is right for shares.
         bounded: Whether a sample's numerator has a known greatest value; that of a share has.
     """
-    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
-
     columns = np.stack([*reference, *candidate], axis=1).astype(np.float64)
-    rows, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
+    distinct = DistinctRows.of(columns)
     mean = float(columns[:, 0].mean())
     greatest = float(columns[:, 0].max()) if most is None else most
     weight = greatest / mean if mean > 0 else 1.0
@@ -42,11 +41,11 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
 
     finite = bool(np.isfinite(columns).all())
     return Totals(
-        rows=csr_matrix(rows),
-        multiplicity=multiplicity.astype(np.int64),
+        rows=distinct.sparse(),
+        multiplicity=distinct.multiplicity,
         value=value,
         unseen=lambda share: share * weight,
-        row_of=row_of.reshape(-1),
+        row_of=distinct.row_of,
         differing=int((columns[:, :2] != columns[:, 2:]).any(axis=1).sum()) if finite else None,
         slopes=slopes if finite else None,
         bounded=bounded or most is None,

@@ -1,6 +1,7 @@
 """Images with the channels first where they belong last, and the reverse; height for width."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,11 +31,15 @@ def layouts(right: RightInputs) -> Iterator[Attempt]:
     yield Attempt(f"width before height: {shape_text(swapped)}", fed(right, swapped), unit)
 
 
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """Images in the other layout."""
 
-    def __init__(self, values: Array, words: str, sides: tuple[int, int]) -> None:
-        self.values, self.words, self.sides = values, words, sides
+    values: Array
+    words: str
+    """The other layout."""
+    sides: tuple[int, int]
+    """The axes of height and width in the right layout."""
 
 
 def _turned(values: Array) -> _Turn | None:

@@ -1,108 +1,21 @@
 """Which convention reproduces the outputs of an app best: what the app does to the samples that Python does not."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from quantlab.conventions import OUTPUT_FAMILIES, OutputFacts
-from quantlab.errors import SamplesError
-from quantlab.names import listed
-from quantlab.samples import array_of_npz, indices_of, names_of_npz
-from quantlab.statistics import answers_of, holm, mcnemar_of_loss
+from quantlab.statistics import holm, mcnemar_of_loss
+from quantlab.study.app_outputs import LEAST_SHARE, AppOutputs
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.probe import LARGEST_P, SCREENED, FedConvention
-from quantlab.types import STRAY_LIMIT, Reproduction, SampleSet
+from quantlab.types import STRAY_LIMIT, Reproduction
 
-__all__ = ["AppOutputs", "read_app", "reproduce"]
+__all__ = ["reproduce"]
 
 _AS_THEY_ARE = "the samples as they are"
-
-_LEAST_SHARE = 0.5
-"""Least share of the mean difference that the nearest convention takes away, to be named: of that of the samples as
-they are, and of that of the app's mean. A convention that makes outputs alike comes nearer to any app."""
-
-_TIE = 0.01
-"""Share of the largest output by which a sample must be nearer or farther to count: an app may round its outputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppOutputs:
-    """The outputs of an app for the samples, and how they are compared."""
-
-    values: npt.NDArray[np.float64]
-    """(n, …): in the order of `Feeding.order`, of the shape of the model's output."""
-    classes: bool
-    """Whether rows are scores of classes, so that their top-1 can be compared."""
-    probabilities: bool
-    """Whether the model's rows look like probabilities."""
-
-    def apart(self, outputs: Array, rows: slice) -> npt.NDArray[np.float64]:
-        """The largest difference of each sample, (k,); infinite where one of the two is not finite."""
-        app = self.values[rows]
-        with np.errstate(invalid="ignore"):
-            apart = np.abs(outputs.astype(np.float64) - app).reshape(len(app), -1).max(axis=1, initial=0.0)
-        return np.where(np.isfinite(apart), apart, np.inf)
-
-    def same_top1(self, outputs: Array, rows: slice) -> float | None:
-        """Percent of samples with the same top-1; None without classes."""
-        if not self.classes:
-            return None
-        ones, others = (answers_of(values, probabilities=self.probabilities) for values in (outputs, self.values[rows]))
-        return 100 * float(np.mean((ones == others) & (ones >= 0)))
-
-    @property
-    def largest(self) -> float:
-        """The largest output of the app; 0 if none is finite."""
-        return float(np.abs(self.values[np.isfinite(self.values)]).max(initial=0.0))
-
-    def changes(self, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> tuple[int, int]:
-        """How many of the first samples came nearer, and how many went farther away, from two sets of differences."""
-        own, tie = before[: len(after)], _TIE * self.largest
-        return int(np.count_nonzero(after < own - tie)), int(np.count_nonzero(after > own + tie))
-
-    @property
-    def spread(self) -> float:
-        """Mean of the largest difference of each sample from the mean of all; infinite if one is not finite."""
-        with np.errstate(invalid="ignore"):
-            mean = self.values.mean(axis=0, keepdims=True)
-        return float(self.apart(np.broadcast_to(mean, self.values.shape), slice(None)).mean())
-
-
-def read_app(path: Path, samples: SampleSet, output: str, as_is: Array, *, others: Collection[str] = ()) -> Array:
-    """The outputs of an app for the samples, (n, …), in the order of the sample set and the shape of the model's.
-
-    Args:
-        path: A `.npz` file with an array for the output, by its name; a single array may have any name but that of
-            another output of the model.
-        samples: The samples that are compared, which may be a part of the source.
-        output: Name of the output.
-        as_is: (n, …): the model's output.
-        others: Names of the model's other outputs.
-
-    Raises:
-        SamplesError: If the file is missing or damaged, has no such array, or another number or shape of outputs.
-    """
-    names = names_of_npz(path, text=str(path))
-    name = output if output in names or len(names) != 1 else names[0]
-    if name not in names or name in others:
-        raise SamplesError(
-            f"'{path}' has no array '{output}', but {listed(names)}; name the arrays after the outputs of the model"
-        )
-    values = array_of_npz(path, name, text=str(path))
-    if values.ndim == 0 or len(values) != samples.available or values.dtype.kind not in "biuf":
-        raise SamplesError(
-            f"'{path}' holds {values.dtype.name} of shape {values.shape} for the output '{output}', and "
-            f"'{samples.source}' has {samples.available:,} samples; give one output for each sample, in their order"
-        )
-    if int(np.prod(values.shape[1:], dtype=np.int64)) != int(np.prod(as_is.shape[1:], dtype=np.int64)):
-        raise SamplesError(
-            f"'{path}' holds outputs of shape {values.shape[1:]}, and the output '{output}' of the model has "
-            f"{as_is.shape[1:]}; give the same output of the app"
-        )
-    return values[indices_of(samples)].reshape(as_is.shape)
 
 
 def reproduce(
@@ -129,7 +42,7 @@ def reproduce(
         results[place] = replace(results[place], p=float(corrected))
     ranked = sorted([first, *results], key=lambda result: (-result.n, result.mean_abs, result.max_abs))
     best = ranked[0]
-    enough = best.mean_abs <= (1 - _LEAST_SHARE) * min(first.mean_abs, app.spread)
+    enough = best.mean_abs <= (1 - LEAST_SHARE) * min(first.mean_abs, app.spread)
     named = best is not first and best.p <= LARGEST_P and enough and not first.equal
     return (replace(best, named=named), *ranked[1:])
 

@@ -1,6 +1,5 @@
 """From a model and samples to a diagnosis: nothing is converted, only the float model runs."""
 
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,17 +12,17 @@ from quantlab.models import identify
 from quantlab.names import counted
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import SampleOptions, labels_of, open_samples, refuse_missing
+from quantlab.samples import SampleOptions, indices_of, labels_of, open_samples, refuse_missing
 from quantlab.statistics import looks_like_probabilities
-from quantlab.store import Store
-from quantlab.study.context import Context, naming, open_model, pool_for
-from quantlab.study.diagnosis.app import AppOutputs, read_app, reproduce
+from quantlab.study.app_outputs import AppOutputs, names_of_app, read_app, shaped_as
+from quantlab.study.context import Context, naming, open_model, temporary_context
+from quantlab.study.diagnosis.app import reproduce
 from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.options import DiagnoseOptions
 from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
 from quantlab.study.diagnosis.words import headline, note_on_labels, notes_on_output
-from quantlab.study.naming import as_beside
+from quantlab.study.naming import as_named
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.task import scored_output
@@ -67,11 +66,12 @@ def diagnose(
     asked = AnalyzeOptions(seed=options.seed, model=options.model, time_limit=options.time_limit)
     file = identify(Path(model), options.model)
     refuse_missing(data)
-    with tempfile.TemporaryDirectory(prefix="quantlab-diagnose-") as folder:
-        store = Store(Path(folder))
-        with store.locked(), pool_for(file, store.work, asked, registries) as pool:
-            context = Context(store, pool, asked, progress or Silent(), file, registries)
-            return _Diagnosing(context, options, data).run()
+    if options.app is not None:
+        names_of_app(options.app)
+    progress = progress or Silent()
+    ordered = as_named(file.path, data, options.preprocessing, given=options.class_names, warn=progress.warn)
+    with temporary_context(file, asked, progress, registries) as context:
+        return _Diagnosing(context, replace(options, preprocessing=ordered), data).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class _Diagnosing:
         self.context.progress.begin(step)
         warn = self.context.progress.warn
         asked = SampleOptions(
-            preprocessing=as_beside(self.context.file.path, self.data, options.preprocessing, warn),
+            preprocessing=options.preprocessing,
             limit=_USUAL if options.limit is None else options.limit,
             seed=options.seed,
             labels=options.labels,
@@ -127,8 +127,9 @@ class _Diagnosing:
     def _app(self, feeding: Feeding, as_is: Array, others: Collection[str]) -> AppOutputs | None:
         if self.options.app is None:
             return None
-        own = as_is[np.argsort(feeding.order)]
-        values = read_app(self.options.app, feeding.samples, feeding.output, own, others=others)
+        path, output, samples = self.options.app, feeding.output, feeding.samples
+        values = read_app(path, output, others=others, available=samples.available, source=samples.source)
+        values = shaped_as(values, as_is.shape[1:], path=path, output=output)[indices_of(samples)]
         classes = as_is.ndim == 2 and as_is.shape[1] > 1
         probabilities = as_is.ndim == 2 and as_is.dtype.kind == "f" and looks_like_probabilities(as_is)
         return AppOutputs(values[feeding.order].astype(np.float64), classes, probabilities)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.conventions import InputConvention, InputFacts
-from quantlab.npy import mapped
+from quantlab.npy import mapped, writable
 from quantlab.runtimes import create_output
 from quantlab.study.context import Context
 from quantlab.study.run import Run, run_first
@@ -37,11 +37,11 @@ class Feeding:
     order: npt.NDArray[np.int64]
     """(n,): the place of each sample in the files of `samples`."""
 
-    def outputs(self, of: tuple[str, InputConvention] | None, rows: slice) -> Array:
+    def outputs(self, fed: tuple[str, InputConvention] | None, rows: slice) -> Array:
         """The output for some samples, in the order of `order`, (k, …), with one input fed by a convention.
 
         Args:
-            of: Name of the input and the convention; None feeds the samples as they are.
+            fed: Name of the input and the convention; None feeds the samples as they are.
             rows: Which samples, as a slice of `order`.
 
         Raises:
@@ -49,11 +49,11 @@ class Feeding:
         """
         places = self.order[rows]
         with tempfile.TemporaryDirectory(dir=self.context.store.work) as folder:
-            fed = replace(self.samples, folder=Path(folder), n=len(places))
-            for spec in fed.inputs:
-                convention = of[1] if of is not None and of[0] == spec.name else None
-                self._write(fed, spec, places, convention)
-            outputs = run_first(self.context, self.run, fed, fed.n)
+            samples = replace(self.samples, folder=Path(folder), n=len(places))
+            for spec in samples.inputs:
+                convention = fed[1] if fed is not None and fed[0] == spec.name else None
+                self._write(samples, spec, places, convention)
+            outputs = run_first(self.context, self.run, samples, samples.n)
             return np.array(outputs[self.output])
 
     def facts(self, rescaling: tuple[RescalingLayer, ...]) -> Iterator[InputFacts]:
@@ -70,11 +70,11 @@ class Feeding:
         return np.asarray(mapped(self.samples.input_file(name))[self.order[:_FEW]])
 
     def _write(
-        self, fed: SampleSet, spec: TensorSpec, places: npt.NDArray[np.int64], convention: InputConvention | None
+        self, samples: SampleSet, spec: TensorSpec, places: npt.NDArray[np.int64], convention: InputConvention | None
     ) -> None:
-        values, path = mapped(self.samples.input_file(spec.name)), fed.input_file(spec.name)
+        values, path = mapped(self.samples.input_file(spec.name)), samples.input_file(spec.name)
         create_output(path, n=len(places), shape=values.shape[1:], dtype=values.dtype.name)
-        target = np.lib.format.open_memmap(path, mode="r+")  # type: ignore[no-untyped-call]  # NumPy has no type for it
+        target = writable(path)
         step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
         for start in range(0, len(places), step):
             block = np.asarray(values[places[start : start + step]])

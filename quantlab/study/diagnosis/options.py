@@ -19,6 +19,9 @@ class DiagnoseOptions:
     """A file of labels, for data that contain none."""
     score_output: str | None = None
     """Name of the output that is compared; required if the model has several outputs."""
+    class_names: str | None = None
+    """Names of the classes in the order of the outputs, which give class folders their order: a file with a name per
+    line, or names separated by commas. None takes those of a file beside the model, else the alphabetical order."""
     limit: int | None = None
     """Maximum number of samples; None takes 500, or fewer if they are large: 320 MiB, but at least 100."""
     seed: int = 0

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from quantlab.names import counted, shortened
 from quantlab.statistics import sigmoid_twice, softmax_twice
+from quantlab.study.app_words import reproduced
 from quantlab.study.diagnosis.probe import LARGEST_P
 from quantlab.types import Diagnosis, Interval, TriedConvention
 
@@ -87,25 +89,13 @@ def _of_app(diagnosis: Diagnosis) -> str:
             f"{as_is.max_abs:.3g}), so its preprocessing is theirs"
         )
     if best.named:
-        cause = f"{best.cause[0].upper()}{best.cause[1:]}"
-        then = (
-            "then its outputs are those of the model" if best.equal else "then its outputs are nearest to the model's"
-        )
-        return (
-            f"{cause}: {then}, with a largest difference of {best.max_abs:.3g} instead of {as_is.max_abs:.3g}"
-            f"{_same_top1(best.same_top1, as_is.same_top1)}"
-        )
+        return reproduced(best, as_is)
     return (
         f"None of {counted(len(diagnosis.app) - 1, 'convention')} reproduces the outputs of the app; with the samples "
         f"as they are, the largest difference is {as_is.max_abs:.3g}"
         + ("" if as_is.same_top1 is None else f", and the top-1 is the same on {as_is.same_top1:.1f} % of the samples")
+        + ("; --pipelines all tries how apps decode and resize photos" if Path(diagnosis.data).is_dir() else "")
     )
-
-
-def _same_top1(best: float | None, as_is: float | None) -> str:
-    if best is None or as_is is None:
-        return ""
-    return f", and the same top-1 on {best:.1f} % of the samples instead of {as_is:.1f} %"
 
 
 def _of_labels(diagnosis: Diagnosis) -> str:

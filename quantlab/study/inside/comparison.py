@@ -347,5 +347,5 @@ def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTe
     return [NamedTensor(tap.name, values[tap.name], tap.scope) for tap in taps if tap.name in values]
 
 
-_ROWS = 7
+_ROWS = 8
 """Incremented when the rows change, so that rows stored by an older quantlab are computed again."""

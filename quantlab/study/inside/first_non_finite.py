@@ -1,14 +1,14 @@
 """Finds the tensors inside the reference that are NaN or infinite, and the samples on which they are."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.statistics import finite_samples, layer_of, layers_of
+from quantlab.statistics import RangeSums, few_that_stretch, halves_of, layer_of, layers_of, sample_ends
 from quantlab.study.inside.sessions import SessionInputs, TappedVariant, open_reference
-from quantlab.types import OpenedModel
+from quantlab.types import InnerRange, OpenedModel
 
 __all__ = ["Cause", "first_of_all", "first_of_some", "rows_with_nan"]
 
@@ -17,6 +17,9 @@ Spoiled = dict[int, npt.NDArray[np.bool_]]
 
 _SELECTING = frozenset({"Select", "SelectV2", "Where", "IsNan", "IsNaN", "IsInf", "IsFinite", "MulNoNan"})
 """Ops that take one of two values, or tell which one to take, in the words of TensorFlow and ONNX."""
+
+_FLOATS = ("float", "bfloat")
+"""What the data types of tensors of floats begin with."""
 
 _BATCH_BYTES = 64 << 20
 """Of the tensors that are read at once."""
@@ -59,21 +62,30 @@ def first_of_some(inputs: SessionInputs, model: OpenedModel, rows: Sequence[int]
     return reader.cause(rows, {place for place in reader.non_finite if place not in usual.non_finite})
 
 
-def first_of_all(inputs: SessionInputs, model: OpenedModel) -> Cause:
+def first_of_all(inputs: SessionInputs, model: OpenedModel, *, seed: int) -> tuple[Cause, tuple[InnerRange, ...]]:
     """The samples on which a tensor is not finite that is finite on others, and the first of these tensors.
 
-    If there is no such tensor, those that are not finite on all samples count.
+    If there is no such tensor, those that are not finite on all samples count. Every tensor is read anyway, so its
+    range is looked at, too.
+
+    Args:
+        inputs: What the reference is fed.
+        model: The reference.
+        seed: Of the halves of the samples that ranges are compared in.
+
+    Returns:
+        What was found, and the range of each tensor of floats, in order of execution.
     """
     opened, n = _open(inputs, model), inputs.samples.n
     if not n:
-        return Cause()
+        return Cause(), ()
     sample_bytes = sum(values.nbytes for values in opened.session.read(0, 1).taps.values())
     size = max(1, min(inputs.batch_size, _BATCH_BYTES // max(1, sample_bytes)))
-    reader = _Reader(opened, n)
+    reader = _Reader(opened, n, halves_of(n, seed=seed))
     for start in range(0, n, size):
         reader.read(start, min(start + size, n), start)
     some = {place for place, spoiled in reader.non_finite.items() if not spoiled.all()}
-    return reader.cause(range(n), some or set(reader.non_finite))
+    return reader.cause(range(n), some or set(reader.non_finite)), reader.inner_ranges()
 
 
 def rows_with_nan(inputs: SessionInputs, model: OpenedModel, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -88,26 +100,44 @@ def rows_with_nan(inputs: SessionInputs, model: OpenedModel, names: Sequence[str
 
 
 class _Reader:
-    """Reads all tensors of the open reference on some samples, and remembers which were not finite on which."""
+    """Reads all tensors of the open reference on some samples, and remembers which were not finite on which.
 
-    def __init__(self, opened: TappedVariant, samples: int) -> None:
+    With `second`, which samples are in the second half, it also sums the ranges of tensors of floats.
+    """
+
+    def __init__(self, opened: TappedVariant, samples: int, second: npt.NDArray[np.bool_] | None = None) -> None:
         self.opened = opened
         self.samples = samples
         self.non_finite: Spoiled = {}
         self.nan: Spoiled = {}
+        self.ranges: dict[int, RangeSums] = {}
+        self._second = second
 
     def read(self, start: int, stop: int, place: int) -> None:
         """Read samples; `place` is where the first of them stands among those that are read in all."""
         taps = self.opened.session.read(start, stop).taps
+        among = slice(place, place + stop - start)
         for number, tap in enumerate(self.opened.taps):
-            if tap.name in taps and not (finite := finite_samples(taps[tap.name])).all():
-                among = slice(place, place + stop - start)
+            if tap.name not in taps or not taps[tap.name].size:
+                continue
+            lows, highs = sample_ends(taps[tap.name])
+            finite = np.isfinite(lows) & np.isfinite(highs)
+            if not finite.all():
                 self._of(self.non_finite, number)[among] = ~finite
-                values = taps[tap.name]
-                self._of(self.nan, number)[among] = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+                self._of(self.nan, number)[among] = np.isnan(lows)
+            if self._second is not None and tap.dtype.startswith(_FLOATS):
+                sums = RangeSums.of(lows, highs, start=place, second=self._second[among])
+                self.ranges[number] = self.ranges.get(number, RangeSums()) + sums
 
     def _of(self, spoiled: Spoiled, number: int) -> npt.NDArray[np.bool_]:
         return spoiled.setdefault(number, np.zeros(self.samples, np.bool_))
+
+    def inner_ranges(self) -> tuple[InnerRange, ...]:
+        """The range of each tensor of floats, without those that are finite on no sample."""
+        told = {tap.name: tap.scope or tap.name for tap in self.opened.taps}
+        layers = layers_of(told.values())
+        named = ((self.opened.taps[number].name, sums) for number, sums in sorted(self.ranges.items()) if sums.n)
+        return tuple(_inner_range(name, layers[told[name]], sums) for name, sums in named)
 
     def cause(self, rows: Sequence[int], numbers: Set[int]) -> Cause:
         """What some of the tensors tell, about samples that stand at `rows`."""
@@ -124,6 +154,14 @@ class _Reader:
             layer=_layer(names[first], names),
             nan=None if nan is None else names[nan],
         )
+
+
+def _inner_range(name: str, layer: str, sums: RangeSums) -> InnerRange:
+    inner = InnerRange(name, layer, sums.minimum, sums.maximum, sums.n, moved=sums.moved)
+    stretch = few_that_stretch(sums)
+    if stretch is None:
+        return inner
+    return replace(inner, stretched_by=stretch.rows, usual_minimum=stretch.minimum, usual_maximum=stretch.maximum)
 
 
 def _layer(name: str, names: Sequence[str]) -> str:

@@ -21,21 +21,30 @@ __all__ = [
 QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 """Percentiles of |error| that each row lists."""
 _CODECS = {"QUANTIZE", "DEQUANTIZE"}
+_KEEPS_VALUES = _CODECS | {
+    "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
+    "QuantizeLinear", "DequantizeLinear", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity",
+}  # fmt: skip
+"""Ops that another version of a converter may add or leave out, because their outputs are their inputs."""
 
 
 def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str, str]:
     """Tensor of a variant → tensor of the same format's float32 baseline: by name, else by order among equal ops.
 
-    Converters may rename activations, but keep the order of ops. Ops that only quantize or dequantize are skipped.
+    Converters may rename activations, but keep the order of ops. Ops that only quantize or dequantize are skipped, and
+    if the others are not the same, also those that only give values another shape.
     """
     known = {tap.name for tap in float32}
     names = {tap.name: tap.name for tap in taps if tap.name in known}
-    ours = [tap for tap in taps if tap.op not in _CODECS]
-    theirs = [tap for tap in float32 if tap.op not in _CODECS]
-    if [tap.op for tap in ours] == [tap.op for tap in theirs]:
+    for skipped in (_CODECS, _KEEPS_VALUES):
+        ours = [tap for tap in taps if tap.op not in skipped]
+        theirs = [tap for tap in float32 if tap.op not in skipped]
+        if [tap.op for tap in ours] != [tap.op for tap in theirs]:
+            continue
         for tap, other in zip(ours, theirs, strict=True):
             if tap.shape == other.shape:
                 names.setdefault(tap.name, other.name)
+        break
     return names
 
 
@@ -70,7 +79,11 @@ def measured_row(
         place=place,
         op=tap.op,
         dtype=tap.dtype,
+        reference=alignment.reference or "",
     )
+    if tap.codes is not None:
+        minimum, maximum = tap.codes.ends
+        row = replace(row, recorded_minimum=minimum, recorded_maximum=maximum, recorded_step=abs(tap.codes.scale))
     return _with_error(row, error)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
+from quantlab.formats.affine import decode
 from quantlab.study.attempts.contract import Attempt, AttemptFamily, Passed, RightInputs, fed
-from quantlab.study.inspection.feeding import Fed, Range, decoded, range_of, right_inputs
-from quantlab.study.inspection.outcomes import Compared, compared
+from quantlab.study.inspection.feeding import FedSamples, ValueRange, ranges_of, right_inputs
+from quantlab.study.inspection.outcomes import ComparedAnswer, compare_answers
 from quantlab.study.inspection.subjects import Subject
 from quantlab.study.inspection.trying import Answer, Caller
 from quantlab.types.inspection import RIGHT_CALL, TriedCall
@@ -29,7 +30,7 @@ class SubjectCalls:
     rows: tuple[TriedCall, ...]
     outputs: Mapping[str, Array]
     """Name of an output in the model → the right answer in the file's own dtype; empty if the right call failed."""
-    ranges: Mapping[str, Range]
+    ranges: Mapping[str, ValueRange]
     """The same names → range of the answer."""
 
 
@@ -38,7 +39,7 @@ class _RightCallFailed(Exception):
 
 
 def calls_of(
-    caller: Caller, samples: Fed, families: Mapping[str, AttemptFamily], model: Mapping[str, Array] | None
+    caller: Caller, samples: FedSamples, families: Mapping[str, AttemptFamily], model: Mapping[str, Array] | None
 ) -> SubjectCalls:
     """Make the right call and every attempt.
 
@@ -51,32 +52,31 @@ def calls_of(
     subject = caller.subject
     try:
         right = right_inputs(subject, samples)
-        known = _Right(caller, right)
-        answers = known.answers([right.arrays])
-        said = _by_name(subject, answers[0])
-        rows = [_right_row(subject, right, said, model)]
-        rows += _attempted(caller, known, right, families)
+        right_call = _RightCall(caller, right)
+        answers = right_call.answers([right.arrays])
+        right_outputs = _by_name(subject, answers[0])
+        rows = [_right_row(subject, right, right_outputs, model)]
+        rows += _attempted(caller, right_call, right, families)
     except _RightCallFailed as error:
         return SubjectCalls((_refused(subject, RIGHT_CALL, "the right call", str(error)),), {}, {})
     except QuantlabError as error:
         return SubjectCalls((_refused(subject, RIGHT_CALL, "open it", str(error)),), {}, {})
-    ranges = {name: found for name, values in said.items() if (found := range_of(values)) is not None}
-    return SubjectCalls(tuple(rows), said, ranges)
+    return SubjectCalls(tuple(rows), right_outputs, ranges_of(right_outputs))
 
 
 def _attempted(
-    caller: Caller, known: "_Right", right: RightInputs, families: Mapping[str, AttemptFamily]
+    caller: Caller, right_call: "_RightCall", right: RightInputs, families: Mapping[str, AttemptFamily]
 ) -> list[TriedCall]:
     attempts = [(family, attempt) for family, make in families.items() for attempt in make(right)]
-    answers = known.answers([attempt.right for _, attempt in attempts])
-    tried = caller.call([(attempt.feeds, attempt.passed or known.passed) for _, attempt in attempts])
+    answers = right_call.answers([attempt.right for _, attempt in attempts])
+    tried = caller.call([(attempt.feeds, attempt.passed or right_call.passed) for _, attempt in attempts])
     return [
         _row(caller.subject, family, attempt, answer, expected)
         for (family, attempt), answer, expected in zip(attempts, tried, answers, strict=True)
     ]
 
 
-class _Right:
+class _RightCall:
     """The right call: batches of the subject's own size, one after another; equal ones are made only once."""
 
     def __init__(self, caller: Caller, right: RightInputs) -> None:
@@ -142,39 +142,40 @@ def _by_name(subject: Subject, outputs: Arrays) -> dict[str, Array]:
 
 
 def _right_row(
-    subject: Subject, right: RightInputs, said: Mapping[str, Array], model: Mapping[str, Array] | None
+    subject: Subject, right: RightInputs, outputs: Mapping[str, Array], model: Mapping[str, Array] | None
 ) -> TriedCall:
     words = f"{right.unit} of {' and '.join(f'{one.values.dtype.name} {one.values.shape[1:]}' for one in right.inputs)}"
     codes = {port.name: port.codes for port in subject.outputs}
-    shared = [name for name in said if model is not None and name in model]
+    shared = [name for name in outputs if model is not None and name in model]
     if model is None or not shared:
         return TriedCall(subject.artifact, subject.runtime, RIGHT_CALL, words, "same answer")
     count = min(len(model[name]) for name in shared)
-    found = compared(
-        [decoded(said[name], codes.get(name))[:count] for name in shared],
+    comparison = compare_answers(
+        [decode(outputs[name], codes.get(name))[:count] for name in shared],
         [model[name][:count] for name in shared],
         limit=STRAY_LIMIT,
     )
-    return _told(subject, RIGHT_CALL, f"{words}, beside the model", found)
+    return _compared_row(subject, RIGHT_CALL, f"{words}, beside the model", comparison)
 
 
 def _row(subject: Subject, family: str, attempt: Attempt, answer: Answer, right: Arrays) -> TriedCall:
     if answer.refused is not None:
         return _refused(subject, family, attempt.call, answer.refused)
-    return _told(subject, family, attempt.call, compared([values for _, values in answer.outputs], right))
+    comparison = compare_answers([values for _, values in answer.outputs], right)
+    return _compared_row(subject, family, attempt.call, comparison)
 
 
-def _told(subject: Subject, family: str, call: str, found: Compared) -> TriedCall:
+def _compared_row(subject: Subject, family: str, call: str, comparison: ComparedAnswer) -> TriedCall:
     return TriedCall(
         subject.artifact,
         subject.runtime,
         family,
         call,
-        found.outcome,
-        found.detail,
-        found.largest_difference,
-        found.same_top1,
-        found.samples,
+        comparison.outcome,
+        comparison.detail,
+        comparison.largest_difference,
+        comparison.same_top1,
+        comparison.samples,
     )
 
 

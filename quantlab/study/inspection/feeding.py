@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.formats.affine import encode
 from quantlab.npy import mapped
 from quantlab.statistics import blocks
 from quantlab.study.attempts.contract import RightInput, RightInputs
 from quantlab.study.inspection.subjects import Subject
 from quantlab.types import Codes, Port, SampleSet, TensorSpec
 
-__all__ = ["Fed", "Range", "decoded", "encoded", "formula_of", "of_samples", "range_of", "right_inputs", "seeded"]
+__all__ = ["FedSamples", "ValueRange", "formula_of", "of_samples", "ranges_of", "right_inputs", "seeded"]
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +26,7 @@ _OPEN_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class ValueRange:
     """Smallest and largest finite values that were seen."""
 
     lowest: float
@@ -34,17 +35,17 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class FedSamples:
     """Samples for the model's inputs."""
 
     values: Mapping[str, Array]
     """Name of an input in the model → some samples in the model's dtype."""
-    ranges: Mapping[str, Range]
+    ranges: Mapping[str, ValueRange]
     """Name of an input in the model → range of all samples; empty for random values."""
     words: str
 
 
-def seeded(specs: Sequence[TensorSpec], seed: int) -> Fed:
+def seeded(specs: Sequence[TensorSpec], seed: int) -> FedSamples:
     """Make random values: numbers from 0 to 1, and 0 or 1 for integers, since those may be indices of a short table.
 
     Args:
@@ -58,61 +59,47 @@ def seeded(specs: Sequence[TensorSpec], seed: int) -> Fed:
         dtype = np.dtype(spec.dtype)
         numbers = random.random(shape) if dtype.kind == "f" else random.integers(0, 2, shape)
         values[spec.name] = numbers.astype(dtype)
-    return Fed(values, {}, f"random values, seed {seed}: from 0 to 1, integers 0 or 1 (give --data for real samples)")
+    return FedSamples(
+        values, {}, f"random values, seed {seed}: from 0 to 1, integers 0 or 1 (give --data for real samples)"
+    )
 
 
-def of_samples(samples: SampleSet) -> Fed:
+def of_samples(samples: SampleSet) -> FedSamples:
     """Take the first of the user's samples, and the range of all."""
     values = {spec.name: np.array(mapped(samples.input_file(spec.name))[:TRIED_SAMPLES]) for spec in samples.inputs}
-    ranges = {}
-    for spec in samples.inputs:
-        found = range_of(mapped(samples.input_file(spec.name)))
-        if found is not None:
-            ranges[spec.name] = found
+    ranges = ranges_of({spec.name: mapped(samples.input_file(spec.name)) for spec in samples.inputs})
     count = len(next(iter(values.values())))
-    return Fed(values, ranges, f"{count} of {samples.n:,} samples of {samples.source}")
+    return FedSamples(values, ranges, f"{count} of {samples.n:,} samples of {samples.source}")
 
 
-def range_of(values: Array) -> Range | None:
+def ranges_of(arrays: Mapping[str, Array]) -> dict[str, ValueRange]:
+    """The ranges of the finite values of arrays; an array without finite values has none."""
+    ranges = ((name, _range_of(values)) for name, values in arrays.items())
+    return {name: value_range for name, value_range in ranges if value_range is not None}
+
+
+def _range_of(values: Array) -> ValueRange | None:
     """The range of an array's finite values, sample by sample along the first axis; None if there are none."""
     lowest, highest = np.inf, -np.inf
     for block in blocks(values):
         part = values[block].astype(np.float64)
         finite = part[np.isfinite(part)]
         lowest, highest = min(lowest, finite.min(initial=np.inf)), max(highest, finite.max(initial=-np.inf))
-    return Range(float(lowest), float(highest), len(values)) if lowest <= highest else None
+    return ValueRange(float(lowest), float(highest), len(values)) if lowest <= highest else None
 
 
-def right_inputs(subject: Subject, fed: Fed) -> RightInputs:
+def right_inputs(subject: Subject, fed: FedSamples) -> RightInputs:
     """The samples in the dtypes, codes and batch size that a subject takes."""
     return RightInputs(tuple(_right_input(subject, port, fed) for port in subject.inputs), subject.unit)
 
 
-def _right_input(subject: Subject, port: Port, fed: Fed) -> RightInput:
+def _right_input(subject: Subject, port: Port, fed: FedSamples) -> RightInput:
     values = fed.values[port.name]
     # A batch that is fixed above the number of samples is filled with the first ones again.
     count = -(-max(len(values), subject.unit) // subject.unit) * subject.unit
     values = values[np.arange(count) % len(values)]
-    taken = encoded(values, port.codes, port.dtype) if port.codes else values.astype(port.dtype)
+    taken = encode(values, port.codes, port.dtype) if port.codes else values.astype(port.dtype)
     return RightInput(subject.own_names[port.name], port.shape, taken)
-
-
-def encoded(values: Array, codes: Codes, dtype: str) -> Array:
-    """Codes of values, rounded half away from zero and limited to the codes that are used; codes stay as they are."""
-    if values.dtype == np.dtype(dtype):
-        return values
-    steps = (values.astype(np.float64) - codes.offset) / codes.scale
-    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
-    limited: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
-    return limited
-
-
-def decoded(values: Array, codes: Codes | None) -> Array:
-    """Values of codes in float32; anything else as it is."""
-    if codes is None or values.dtype.kind not in "iu":
-        return values
-    numbers: Array = ((values.astype(np.float64) - codes.zero_point) * codes.scale + codes.offset).astype(np.float32)
-    return numbers
 
 
 def formula_of(codes: Codes, *, is_input: bool) -> str:

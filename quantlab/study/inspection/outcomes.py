@@ -11,7 +11,7 @@ import numpy.typing as npt
 from quantlab.differences import difference
 from quantlab.types.inspection import Outcome
 
-__all__ = ["Compared", "compared"]
+__all__ = ["ComparedAnswer", "compare_answers"]
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ bits of float32, and random samples that are turned by 90 degrees changed an out
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedAnswer:
     """An answer beside the right one."""
 
     outcome: Outcome
@@ -31,15 +31,16 @@ class Compared:
     samples: int | None = None
 
 
-def compared(answer: Sequence[Array], right: Sequence[Array], *, limit: float = SAME_LIMIT) -> Compared:
+def compare_answers(answer: Sequence[Array], right: Sequence[Array], *, limit: float = SAME_LIMIT) -> ComparedAnswer:
     """Compare the outputs of a call with those of the right call, in the same order.
 
     Answers are the same if they differ by `limit` of the largest value at most. Shapes that differ only in
     dimensions of 1 are compared, and told.
 
-    >>> compared([np.ones(2)], [np.ones((1, 2))])
-    Compared(outcome='same answer', detail='shape (2,) for (1, 2)', largest_difference=0.0, same_top1=1, samples=1)
-    >>> compared([np.ones((3, 2))], [np.ones((1, 2))]).detail
+    >>> answer = compare_answers([np.ones(2)], [np.ones((1, 2))])
+    >>> answer == ComparedAnswer("same answer", "shape (2,) for (1, 2)", 0.0, 1, 1)
+    True
+    >>> compare_answers([np.ones((3, 2))], [np.ones((1, 2))]).detail
     'shape (3, 2) for (1, 2)'
     """
     shapes = [
@@ -48,14 +49,14 @@ def compared(answer: Sequence[Array], right: Sequence[Array], *, limit: float = 
         if one.shape != other.shape
     ]
     if len(answer) != len(right):
-        return Compared("another answer", f"{len(answer)} outputs for {len(right)}")
+        return ComparedAnswer("another answer", f"{len(answer)} outputs for {len(right)}")
     if any(_sizes(one) != _sizes(other) for one, other in zip(answer, right, strict=True)):
-        return Compared("another answer", "; ".join(shapes))
+        return ComparedAnswer("another answer", "; ".join(shapes))
     pairs = [(one.reshape(other.shape), other) for one, other in zip(answer, right, strict=True)]
     apart = [difference(other, one) for one, other in pairs]
     largest = max((one.largest for one in apart), default=0.0)
     same = all(one.share <= limit for one in apart)
-    return Compared(
+    return ComparedAnswer(
         "same answer" if same else "another answer",
         "; ".join(shapes),
         largest if not math.isnan(largest) else math.inf,

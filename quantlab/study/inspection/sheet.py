@@ -24,7 +24,7 @@ from quantlab.study.attempts.registry import ATTEMPTS
 from quantlab.study.context import Context, model_options, open_model, pool_for
 from quantlab.study.conversions import make_variants
 from quantlab.study.inspection.calls import SubjectCalls, calls_of
-from quantlab.study.inspection.feeding import Fed, Range, formula_of, of_samples, seeded
+from quantlab.study.inspection.feeding import FedSamples, ValueRange, formula_of, of_samples, seeded
 from quantlab.study.inspection.options import InspectOptions
 from quantlab.study.inspection.snippets import artifact_snippets, model_snippets
 from quantlab.study.inspection.subjects import Artifact, Subject, artifact_subjects, model_ports, model_subjects
@@ -118,19 +118,24 @@ class _Sheet:
             model = open_model(context)
             samples = self._samples(model.description.inputs)
             fed = seeded(model.description.inputs, self.options.seed) if samples is None else of_samples(samples)
-            found, failed = self._artifacts(context, model, samples, given)
+            artifacts, failed = self._artifacts(context, model, samples, given)
             own = self._own_artifact(context, model)
             subjects = [
                 *(model_subjects(model, model_options(context)) if own is None else self._subjects_of(own)),
-                *(subject for artifact in found for subject in self._subjects_of(artifact)),
+                *(subject for artifact in artifacts for subject in self._subjects_of(artifact)),
             ]
             calls = self._call_all(subjects, fed, pool, has_model=True)
-            known = [SheetArtifact(name, file.kind, text, file.sha256, ()) for name in ("model", "signature")]
+            model_rows = [SheetArtifact(name, file.kind, text, file.sha256, ()) for name in ("model", "signature")]
             snippets = [
                 *(() if own is not None else model_snippets(model)),
-                *(one for artifact in ([own] if own else []) + found for one in artifact_snippets(artifact)),
+                *(
+                    snippet
+                    for artifact in ([own] if own else []) + artifacts
+                    for snippet in artifact_snippets(artifact)
+                ),
             ]
-            return self._sheet(text, fed, subjects, calls, [*known, *map(_described, found), *failed], snippets)
+            rows = [*model_rows, *map(_described, artifacts), *failed]
+            return self._sheet(text, fed, subjects, calls, rows, snippets)
 
     def of_artifacts(self, text: str, given: Mapping[str, Path]) -> ContractSheet:
         with ChildPool(self.folder, self.options.time_limit, WORKERS_WITHOUT_TENSORFLOW) as pool:
@@ -138,7 +143,7 @@ class _Sheet:
             calls: list[SubjectCalls] = []
             rows: list[SheetArtifact] = []
             snippets: list[CallSnippet] = []
-            fed: Fed | None = None
+            fed: FedSamples | None = None
             for name, path in given.items():
                 artifact = self._given_alone(name, path)
                 own = list(self._subjects_of(artifact))
@@ -202,7 +207,7 @@ class _Sheet:
         self, context: Context, model: OpenedModel, samples: SampleSet | None, given: Mapping[str, Path]
     ) -> tuple[list[Artifact], list[SheetArtifact]]:
         """The artifacts that could be made and read, and a row for each of the others."""
-        found: list[Artifact] = []
+        artifacts: list[Artifact] = []
         failed: list[SheetArtifact] = []
         for setting in self._settings(context.file.kind):
             for made in make_variants(context, model, [setting], samples=samples, calibration=None):
@@ -211,16 +216,16 @@ class _Sheet:
                     reason = made.failure.reason if made.failure else "it was not converted"
                     failed.append(SheetArtifact(setting.name, format_.name, "", "", (), failure=reason))
                 else:
-                    found.append(Artifact.of(setting.name, format_, made.variant.path, made.variant))
+                    artifacts.append(Artifact.of(setting.name, format_, made.variant.path, made.variant))
         for name, path in given.items():
             try:
                 variant = describe_given(name, path, model.description, self.registries.formats)
-                found.append(Artifact.of(name, self.registries.formats[variant.format], variant.path, variant))
+                artifacts.append(Artifact.of(name, self.registries.formats[variant.format], variant.path, variant))
             except QuantlabError as error:
                 format_or_none = format_of(path, self.registries.formats)
                 kind = format_or_none.name if format_or_none else ""
                 failed.append(SheetArtifact(name, kind, str(path), "", (), failure=str(error)))
-        return found, failed
+        return artifacts, failed
 
     def _given_alone(self, name: str, path: Path) -> Artifact:
         format_ = format_of(path, self.registries.formats)
@@ -228,7 +233,7 @@ class _Sheet:
             raise ArtifactError(f"there is no artifact at '{path}'; give a model, or an artifact of a known format")
         return Artifact.of(name, format_, _served(path, format_))
 
-    def _fed_alone(self, artifact: Artifact) -> Fed:
+    def _fed_alone(self, artifact: Artifact) -> FedSamples:
         """Samples for an artifact without its model; of codes, the values that they stand for."""
         specs = tuple(
             TensorSpec(port.name, (None, *port.shape[1:]), _VALUES if port.codes else port.dtype)
@@ -250,7 +255,7 @@ class _Sheet:
         return artifact_subjects(artifact, self.registries, self.runtimes, unsafe=self.options.model.unsafe)
 
     def _call_all(
-        self, subjects: Sequence[Subject], fed: Fed, pool: ChildPool, *, has_model: bool
+        self, subjects: Sequence[Subject], fed: FedSamples, pool: ChildPool, *, has_model: bool
     ) -> list[SubjectCalls]:
         done: list[SubjectCalls] = []
         model: Mapping[str, Array] | None = None
@@ -268,7 +273,7 @@ class _Sheet:
     def _sheet(
         self,
         text: str,
-        fed: Fed,
+        fed: FedSamples,
         subjects: Sequence[Subject],
         calls: Sequence[SubjectCalls],
         artifacts: Sequence[SheetArtifact],
@@ -278,14 +283,14 @@ class _Sheet:
         places: dict[str, list[str]] = {}
         for subject in subjects:
             places.setdefault(subject.artifact, []).append(subject.runtime)
-        known = [
+        listed = [
             replace(artifact, runtimes=tuple(places.get(artifact.name, ())))
             for artifact in artifacts
             if artifact.failure is not None or artifact.name in places
         ]
         ports = tuple(_ports(subjects, calls, fed))
         own = self.options.data is not None
-        return ContractSheet(text, fed.words, own, tuple(known), ports, tuple(rows), tuple(snippets))
+        return ContractSheet(text, fed.words, own, tuple(listed), ports, tuple(rows), tuple(snippets))
 
 
 def _served(path: Path, format_: Format) -> Path:
@@ -305,9 +310,9 @@ def _described(artifact: Artifact) -> SheetArtifact:
     )
 
 
-def _ports(subjects: Sequence[Subject], calls: Sequence[SubjectCalls], fed: Fed) -> Iterator[ContractPort]:
+def _ports(subjects: Sequence[Subject], calls: Sequence[SubjectCalls], fed: FedSamples) -> Iterator[ContractPort]:
     """The inputs and outputs of each artifact, with the ranges of the first of its runtimes that answered."""
-    seen: dict[str, tuple[Subject, Mapping[str, Range]]] = {}
+    seen: dict[str, tuple[Subject, Mapping[str, ValueRange]]] = {}
     for subject, made in zip(subjects, calls, strict=True):
         if subject.artifact not in seen or not seen[subject.artifact][1]:
             seen[subject.artifact] = subject, made.ranges
@@ -318,7 +323,7 @@ def _ports(subjects: Sequence[Subject], calls: Sequence[SubjectCalls], fed: Fed)
             yield _port(artifact, port, ranges.get(port.name) if fed.ranges else None, is_input=False)
 
 
-def _port(artifact: str, port: Port, found: Range | None, *, is_input: bool) -> ContractPort:
+def _port(artifact: str, port: Port, values: ValueRange | None, *, is_input: bool) -> ContractPort:
     codes = port.codes
     return ContractPort(
         artifact=artifact,
@@ -328,9 +333,9 @@ def _port(artifact: str, port: Port, found: Range | None, *, is_input: bool) -> 
         position=port.position,
         shape=port.shape,
         dtype=port.dtype,
-        lowest=found.lowest if found else None,
-        highest=found.highest if found else None,
-        samples=found.samples if found else 0,
+        lowest=values.lowest if values else None,
+        highest=values.highest if values else None,
+        samples=values.samples if values else 0,
         scale=codes.scale if codes else None,
         zero_point=codes.zero_point if codes else None,
         formula=formula_of(codes, is_input=is_input) if codes else None,

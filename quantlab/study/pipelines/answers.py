@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.npy import writable
 from quantlab.preprocessing import arranged
 from quantlab.runtimes import create_output
 from quantlab.samples import check_labels
 from quantlab.statistics import answers_of, looks_like_probabilities
 from quantlab.study.context import Context, naming
+from quantlab.study.pipelines.app import AppPhotos, Reproducing
 from quantlab.study.pipelines.sums import Array, OutputSums
 from quantlab.study.reference import probe, reference_run
 from quantlab.study.run import Run, run_first
 from quantlab.study.task import scored_output
-from quantlab.types import OpenedModel, Pipeline, SampleSet, TensorSpec
+from quantlab.types import OpenedModel, Pipeline, Reproduction, SampleSet, TensorSpec
 
 __all__ = ["Answering"]
 
@@ -32,17 +34,20 @@ class Answering:
     asked_output: str | None
     labels: npt.NDArray[np.int64] | None = None
     """Of all photos; None if they have none."""
+    app: AppPhotos | None = None
+    """The outputs of an app for all photos."""
     right: int = 0
     """Photos that are right with the declared pipeline."""
     labelled: int = 0
     """Photos that have a label and a tensor."""
     _run: Run | None = None
+    _reproducing: Reproducing | None = None
     _classes: bool = False
     _probabilities: bool = False
     _outputs: dict[int, Array] = field(default_factory=dict)
     """Place in the block → output with the declared pipeline, of shape (1, …)."""
-    _labels: npt.NDArray[np.int64] | None = None
-    """Those of the block; None if photos have none."""
+    _block: range = range(0)
+    """The current block of the photos."""
 
     @property
     def output(self) -> str:
@@ -54,24 +59,34 @@ class Answering:
         """Accuracy with the declared pipeline, in percent; None without labels."""
         return 100 * self.right / self.labelled if self.labelled else None
 
-    def declare(self, tensors: Sequence[Array | None], labels: npt.NDArray[np.int64] | None) -> None:
-        """Take the tensors of a block by the declared pipeline, and the labels; None for photos without a tensor.
+    @property
+    def reproductions(self) -> tuple[Reproduction, ...]:
+        """How near the outputs come to those of the app, the nearest first; nothing without an app or a photo."""
+        return () if self._reproducing is None else self._reproducing.reproductions()
+
+    def declare(self, block: range, tensors: Sequence[Array | None]) -> None:
+        """Take the tensors of a block of the photos by the declared pipeline; None for photos without a tensor.
 
         Raises:
             SamplesError: If labels of any photo are no classes of the output.
         """
-        self._labels, self._outputs = labels, {}
+        self._block, self._outputs = block, {}
         places = [place for place, tensor in enumerate(tensors) if tensor is not None]
         if not places:
             return
         outputs = self._answer([tensor for tensor in tensors if tensor is not None])
         self._outputs = {place: outputs[row : row + 1] for row, place in enumerate(places)}
-        if self._classes and labels is not None:
+        if self.app is not None and self._reproducing is None:
+            kind = {"classes": self._classes, "probabilities": self._probabilities}
+            self._reproducing = self.app.opened(outputs.shape[1:], **kind)
+        if self._reproducing is not None:
+            self._reproducing.declare(self._rows(places), outputs)
+        if self._classes and self.labels is not None:
             answers = answers_of(outputs, probabilities=self._probabilities)
-            self.right += int(np.count_nonzero(answers == labels[places]))
+            self.right += int(np.count_nonzero(answers == self.labels[self._rows(places)]))
             self.labelled += len(places)
 
-    def add(self, sums: OutputSums, tensors: Sequence[Array | None]) -> None:
+    def add(self, pipeline: str, sums: OutputSums, tensors: Sequence[Array | None]) -> None:
         """Add the outputs for the tensors of the same block by another pipeline; None for photos without a tensor."""
         places = [place for place, tensor in enumerate(tensors) if tensor is not None]
         if not places:
@@ -79,9 +94,15 @@ class Answering:
         outputs = self._answer([tensor for tensor in tensors if tensor is not None])
         expected = np.concatenate([self._outputs[place] for place in places])
         sums.add(outputs, expected)
+        if self._reproducing is not None:
+            self._reproducing.add(pipeline, self._rows(places), outputs)
         if self._classes:
             answers, before = (answers_of(one, probabilities=self._probabilities) for one in (outputs, expected))
-            sums.add_answers(answers, before, None if self._labels is None else self._labels[places])
+            sums.add_answers(answers, before, None if self.labels is None else self.labels[self._rows(places)])
+
+    def _rows(self, places: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Places of the block as rows of all photos."""
+        return self._block.start + np.asarray(places, np.int64)
 
     def _answer(self, tensors: Sequence[Array]) -> Array:
         """The outputs, (k, …)."""
@@ -114,7 +135,7 @@ class Answering:
         samples = SampleSet(folder, (spec,), len(values), labelled=False, sha256="", source="", available=0, drawn="")
         path = samples.input_file(spec.name)
         create_output(path, n=len(values), shape=values.shape[1:], dtype=spec.dtype)
-        target = np.lib.format.open_memmap(path, mode="r+")  # type: ignore[no-untyped-call]  # NumPy has no type for it
+        target = writable(path)
         target[:] = values
         target.flush()
         return samples

@@ -3,9 +3,9 @@
 A step is known by its key; `DECLARED` stands for the declared one, which runs in this process.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ def pairs_of(app: AppPipeline) -> tuple[tuple[StepKey, StepKey], ...]:
     return (decoder, resizer), (DECLARED, resizer), (decoder, DECLARED)
 
 
+def _pictures(paths: Sequence[Path]) -> list[Picture]:
+    return [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
+
+
 @dataclass(slots=True)
 class BlockSteps:
     """The steps of pipelines, and those that turned out not to run here."""
@@ -58,7 +62,7 @@ class BlockSteps:
 
     def decode(self, paths: Sequence[Path]) -> dict[StepKey, list[Result]]:
         """Key of a decoder → a result for each photo: uint8 (height, width, channels)."""
-        pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
+        pictures = _pictures(paths)
         with opened_decoder(self.declared) as decode:
             results = {DECLARED: _side_by_side(decode, paths)}
         for steps in _by_place(self._running(lambda app: (app.decoder,))):
@@ -67,13 +71,52 @@ class BlockSteps:
 
     def own(self, app: AppPipeline, paths: Sequence[Path]) -> list[Result]:
         """What one pipeline makes of photos: pixels of the size of the model's input."""
-        pictures = [Picture(str(path.absolute()), 0, path.stat().st_size) for path in paths]
-        decoded_by = self._run([app.decoder], pictures)[app.decoder.key]
-        return self._resized([app.resizer], decoded_by)[app.resizer.key]
+        images = self._run([app.decoder], _pictures(paths))[app.decoder.key]
+        if self._at_once(app):
+            return self._read(app, images, paths)
+        return self._resized([app.resizer], images)[app.resizer.key]
 
-    def resize(self, decoded_by: dict[StepKey, list[Result]]) -> dict[tuple[StepKey, StepKey], list[Result]]:
+    def resize(
+        self, decoded_by: dict[StepKey, list[Result]], paths: Sequence[Path]
+    ) -> dict[tuple[StepKey, StepKey], list[Result]]:
         """Keys of a decoder and a resizer → a result for each photo: pixels of the size of the model's input."""
-        pairs = {pair for app in self.apps if self.reason(app) is None for pair in pairs_of(app)}
+        running = [app for app in self.apps if self.reason(app) is None]
+        read = {
+            pairs_of(app)[0]: self._read(app, decoded_by[app.decoder.key], paths)
+            for app in running
+            if self._at_once(app)
+        }
+        pairs = {pair for app in running for pair in pairs_of(app)} - set(read)
+        return self._pairs(decoded_by, pairs) | read
+
+    def _at_once(self, app: AppPipeline) -> bool:
+        """Whether a pipeline decodes and resizes in one call; libraries that can do so do not where they cut first."""
+        return app.at_once and self.declared.central_crop == 1
+
+    def _read(self, app: AppPipeline, images: Sequence[Result], paths: Sequence[Path]) -> list[Result]:
+        """The photos by a resizer that decodes them, too; a photo that its decoder refuses stays without pixels.
+
+        Args:
+            app: A pipeline that does so.
+            images: The photos by its decoder alone, which have their sizes.
+            paths: Their files.
+        """
+        where = {
+            place: placement(self.declared, *image.shape[:2])
+            for place, image in enumerate(images)
+            if not isinstance(image, Unprepared)
+        }
+        files = _pictures([paths[place] for place in where])
+        pictures = [replace(file, size=of.resized) for file, of in zip(files, where.values(), strict=True)]
+        results = list(images)
+        for (place, of), image in zip(where.items(), self._run([app.resizer], pictures)[app.resizer.key], strict=True):
+            results[place] = self._placed(image, of)
+        return results
+
+    def _pairs(
+        self, decoded_by: dict[StepKey, list[Result]], pairs: Set[tuple[StepKey, StepKey]]
+    ) -> dict[tuple[StepKey, StepKey], list[Result]]:
+        """The pairs of steps that run one after the other."""
         results: dict[tuple[StepKey, StepKey], list[Result]] = {}
         for decoder, images in decoded_by.items():
             if (decoder, DECLARED) in pairs or decoder == DECLARED:

@@ -10,6 +10,7 @@ import numpy as np
 
 from quantlab.errors import RuntimeUnavailable, SamplesError, UsageError
 from quantlab.names import counted, shortened
+from quantlab.npy import writable
 from quantlab.pipelines import ChosenPipeline, StepRun, Unprepared, chosen_pipelines
 from quantlab.preprocessing import arranged, pipeline_for, values_of
 from quantlab.runtimes import create_output
@@ -103,7 +104,7 @@ class _Feeding:
         create_output(
             fed.input_file(spec.name), n=fed.n, shape=[size or 0 for size in spec.shape[1:]], dtype=spec.dtype
         )
-        target = np.lib.format.open_memmap(fed.input_file(spec.name), mode="r+")  # type: ignore[no-untyped-call]  # NumPy has no type for it
+        target = writable(fed.input_file(spec.name))
         step, progress = f"prepare {counted(fed.n, 'photo')} by {self.one.name}", self.context.progress
         progress.begin(step, fed.n)
         own, failures = self.one.of(self.declared), []

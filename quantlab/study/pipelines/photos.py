@@ -39,6 +39,8 @@ class Photos:
     """(n,): the place of each photo's class folder; None without such folders."""
     available: int
     drawn: str
+    taken: npt.NDArray[np.int64] | None = None
+    """(n,): their places among all photos of the folder; None if that is not known."""
 
     def blocks(self) -> Iterator[range]:
         """Ranges of photos whose pixels are held at once."""
@@ -75,6 +77,7 @@ def photos_of(data: str, *, classes: tuple[str, ...] | None, limit: int, seed: i
         labels=None if files.labels is None else np.asarray(files.labels)[taken],
         available=n,
         drawn="all" if n <= limit else f"{words}, seed {seed}",
+        taken=taken,
     )
 
 
@@ -108,13 +111,17 @@ def _facts(path: Path, image: Any) -> dict[str, bool]:
     head, tail = _ends(path)
     end = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(str(image.format))
     truncated = end is not None and end not in tail
+    grey = image.mode in {"1", "L", "LA", "F"} or image.mode.startswith("I")
+    # Pillow opens colours of 16 bits as 8, so the header of a PNG file tells.
+    deep = image.mode.startswith("I") or (image.format == "PNG" and head[24:25] == b"\x10")
     return {
-        "grey": image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"),
+        "grey": grey and not deep,
         "CMYK": image.mode in {"CMYK", "YCCK"},
         "palette": image.mode == "P",
         "alpha": image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info,
-        # Pillow opens colours of 16 bits as 8, so the header of a PNG file tells.
-        "16 bits": image.mode.startswith("I") or (image.format == "PNG" and head[24:25] == b"\x10"),
+        "16 bits": deep and not grey,
+        # A kind of its own, because the declared Pillow refuses such files and takes colours of 16 bits.
+        "16 bits, grey": deep and grey,
         # Pillow reads a PNG file to its end for this.
         "EXIF orientation": not truncated and image.getexif().get(_ORIENTATION, 1) != 1,
         "ICC profile": "icc_profile" in image.info,

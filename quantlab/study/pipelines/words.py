@@ -1,9 +1,11 @@
 """The sentence of a comparison of pipelines: which one differs most, by which step, and which one costs most."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
-from quantlab.names import counted
-from quantlab.types import ComparedPipeline, PipelineComparison, StepName
+from quantlab.names import counted, shortened
+from quantlab.study.app_words import reproduced
+from quantlab.types import ComparedPipeline, PipelineComparison, Reproduction, StepName
 
 __all__ = ["STEP_WORDS", "pipelines_headline"]
 
@@ -13,6 +15,9 @@ STEP_WORDS: dict[StepName, str] = {
     "resize": "the resize",
     "values": "the scale of the values",
 }
+
+_ALIKE = 3
+"""Pipelines that photos do not tell apart which a sentence names at most."""
 
 _EQUAL_STEPS = 0.5
 """Mean difference in 1/255 steps below which a pipeline counts as equal but for rounding."""
@@ -33,6 +38,8 @@ def pipelines_headline(comparison: PipelineComparison) -> str:
     if not ran:
         reasons = "; ".join(dict.fromkeys(one.reason or "it gave no tensor" for one in comparison.pipelines))
         return f"No pipeline could be compared with the declared preprocessing: {reasons}"
+    if comparison.app:
+        return _of_app(comparison.app, {one.name: one for one in ran})
     most = max(ran, key=lambda one: one.mean_steps or 0.0)
     if all(_equal(one) for one in ran):
         return (
@@ -43,6 +50,35 @@ def pipelines_headline(comparison: PipelineComparison) -> str:
         f"'{most.name}' is farthest from the declared preprocessing: {most.mean_steps:.2g} of 255 on average, "
         f"{most.max_steps or 0.0:.3g} at most{_by(most)}{_effect(most)}{_largest_effect(ran, most)}"
         f"{_nearest(ran, most)}"
+    )
+
+
+def _of_app(rows: Sequence[Reproduction], pipelines: Mapping[str, ComparedPipeline]) -> str:
+    """Which pipeline reproduces the outputs of an app, and what it does."""
+    best, as_declared = rows[0], next(one for one in rows if not one.family)
+    if best.named:
+        row, alike = pipelines[best.name], [f"'{one.name}'" for one in rows[1:] if one.named]
+        resized = f" ({row.resizer})" if row.cause == "resize" else ""
+        others = f". These photos do not tell it apart from {shortened(alike, most=_ALIKE)}" if alike else ""
+        return (
+            f"{reproduced(best, as_declared, of='photos')}. It is {row.mean_steps:.2g} of 255 from the declared "
+            f"preprocessing on average{_by(row)}{resized}{_effect(row)}{others}"
+        )
+    if as_declared.equal:
+        return (
+            f"The app computes what the model does with the declared preprocessing (largest difference "
+            f"{as_declared.max_abs:.3g}), so it reads photos as declared"
+        )
+    if math.isinf(as_declared.max_abs):
+        return (
+            "The outputs of the app, or those of the model, are NaN or infinite for some photos, so no pipeline "
+            "reproduces them; look at these photos first"
+        )
+    nearest = next((one for one in rows if one.family), as_declared)
+    return (
+        f"None of {counted(len(rows) - 1, 'pipeline')} reproduces the outputs of the app: with the declared "
+        f"preprocessing, the mean difference is {as_declared.mean_abs:.3g}, and with '{nearest.name}', the nearest, "
+        f"{nearest.mean_abs:.3g}. Without --pipelines, --app tries other scales and orders"
     )
 
 

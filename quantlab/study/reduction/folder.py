@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.formats import Format
-from quantlab.types import PYTHON
+from quantlab.formats.programs import EXPECTED, OUTPUT, Comparison, Program
 from quantlab.types.reduction import Reduction
 
 __all__ = ["Evidence", "write_folder"]
 
 Array = npt.NDArray[Any]
 
-ISSUE, SCRIPT, RECORD = "issue.md", "compare.py", "reduction.json"
+ISSUE, RECORD = "issue.md", "reduction.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,10 @@ class Evidence:
     """What shows the difference."""
 
     subgraph: Path
-    """The sub-graph's file."""
+    """The sub-graph's file, or its folder."""
     format: Format
+    backend: str
+    """Backend of the runtime; empty for Python."""
     fed: Mapping[str, Array]
     """Tensor → its values, in the order of the sub-graph's inputs."""
     found: Array
@@ -51,15 +53,20 @@ def write_folder(target: Path, reduction: Reduction, evidence: Evidence) -> None
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     subgraph = partial / f"subgraph{evidence.subgraph.suffix}"
-    shutil.copyfile(evidence.subgraph, subgraph)
-    for place, values in enumerate(evidence.fed.values()):
-        np.save(partial / f"input-{place}.npy", values)
-    np.save(partial / "output.npy", evidence.found)
-    np.save(partial / "expected.npy", evidence.expected)
-    (partial / SCRIPT).write_text(_script(evidence, subgraph.name, reduction), encoding="utf-8")
-    (partial / ISSUE).write_text(_issue(reduction, evidence, subgraph), encoding="utf-8")
-    (partial / RECORD).write_text(json.dumps(_record(reduction), indent=1) + "\n", encoding="utf-8")
+    copied = shutil.copytree if evidence.subgraph.is_dir() else shutil.copyfile
+    copied(evidence.subgraph, subgraph)
+    arrays = {**dict(zip(_inputs(evidence), evidence.fed.values(), strict=True)), OUTPUT: evidence.found}
+    for name, values in {**arrays, EXPECTED: evidence.expected}.items():
+        np.save(partial / name, values)
+    program = _program(evidence, subgraph.name, reduction)
+    texts = {**program.files, ISSUE: _issue(reduction, evidence, subgraph, program.how)}
+    for name, text in {**texts, RECORD: json.dumps(_record(reduction), indent=1) + "\n"}.items():
+        (partial / name).write_text(text, encoding="utf-8")
     partial.rename(target)
+
+
+def _inputs(evidence: Evidence) -> tuple[str, ...]:
+    return tuple(f"input-{place}.npy" for place in range(len(evidence.fed)))
 
 
 def _record(reduction: Reduction) -> dict[str, Any]:
@@ -68,55 +75,32 @@ def _record(reduction: Reduction) -> dict[str, Any]:
     return {**asdict(reduction), "folder": str(reduction.folder)}
 
 
-def _script(evidence: Evidence, subgraph: str, reduction: Reduction) -> str:
-    """A program that runs the sub-graph in Python, and compares it with both files."""
+def _program(evidence: Evidence, subgraph: str, reduction: Reduction) -> Program:
+    """A program that runs the sub-graph, and compares it with both files."""
     if evidence.format.reproduce is None:
         raise ValueError(f"the format '{evidence.format.name}' is cut and has no program that runs a sub-graph")
-    names = [f"input-{place}.npy" for place in range(len(evidence.fed))]
-    where = "# this program runs the sub-graph in Python, which gives expected.npy"
-    elsewhere = [] if reduction.runtime == PYTHON else [f"# output.npy is of '{reduction.runtime}';", where]
-    return "\n".join(
-        [
-            '"""Runs the sub-graph, and prints how far its output is from expected.npy and output.npy."""',
-            "",
-            "import numpy as np",
-            "",
-            *elsewhere,
-            f"inputs = [np.load(name) for name in {names!r}]",
-            evidence.format.reproduce(subgraph),
-            'for name in ("expected.npy", "output.npy"):',
-            "    difference = np.abs(outputs[0].astype(np.float64) - np.load(name).astype(np.float64)).max()",
-            '    print(f"largest difference from {name}: {difference:.6g}")',
-            "",
-        ]
-    )
+    ran_in = (evidence.backend, reduction.runtime, evidence.environment)
+    return evidence.format.reproduce(Comparison(subgraph, _inputs(evidence), *ran_in))
 
 
-def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path) -> str:
-    inputs = "\n".join(
-        f"- `input-{place}.npy`: `{name}` {list(values.shape)} {values.dtype.name}"
-        for place, (name, values) in enumerate(evidence.fed.items())
-    )
+def _issue(reduction: Reduction, evidence: Evidence, subgraph: Path, how: str) -> str:
+    """The text for an issue, in Markdown."""
     versions = "\n".join(f"- {name}: {value}" for name, value in sorted(evidence.environment.items()))
     ops = "\n".join(f"{place}. {op}" for place, op in enumerate(evidence.ops, start=1))
-    sha256 = hashlib.sha256(subgraph.read_bytes()).hexdigest()
+    hashes = "\n".join(_hashes(evidence.format.files(subgraph), subgraph.parent))
     count = f"{len(reduction.ops)} of {reduction.all_ops} ops"
     return f"""# `{reduction.output}` differs from {reduction.baseline}
 
 A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{reduction.runtime}` than
 {reduction.baseline}.
 
-- Largest difference: {_of_largest(reduction)}
-- Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}
-- The whole file differs by {_of_output(reduction)} for this sample.
+{_figures(reduction, evidence)}
 
 ## Reproduce
 
-`python {SCRIPT}` runs `{subgraph.name}` on the inputs, and compares the result with both files.
+{how} runs `{subgraph.name}` on the inputs, and compares the result with both files.
 
-{inputs}
-- `output.npy`: what the sub-graph gave in `{reduction.runtime}`
-- `expected.npy`: `{reduction.output}` in {reduction.baseline}
+{_files(reduction, evidence)}
 
 ## Ops
 
@@ -128,12 +112,39 @@ A sub-graph of a {evidence.format.name} file ({count}) gives other values in `{r
 
 ## Hashes (SHA-256)
 
-- `{subgraph.name}`: {sha256}
+{hashes}
 - the file that it was cut from: {evidence.source_sha256}
 
 Cut by `quantlab reduce` of quantlab {version("quantlab")}, which ran {reduction.tried} sub-graphs to find this one. The
 inputs are the baseline's values.
 """
+
+
+def _figures(reduction: Reduction, evidence: Evidence) -> str:
+    return "\n".join(
+        [
+            f"- Largest difference: {_of_largest(reduction)}",
+            f"- Elements: {evidence.expected.size}, shape {list(evidence.expected.shape)}",
+            f"- The whole file differs by {_of_output(reduction)} for this sample.",
+        ]
+    )
+
+
+def _files(reduction: Reduction, evidence: Evidence) -> str:
+    inputs = [
+        f"- `{file}`: `{name}` {list(values.shape)} {values.dtype.name}"
+        for file, (name, values) in zip(_inputs(evidence), evidence.fed.items(), strict=True)
+    ]
+    outputs = [
+        f"- `{OUTPUT}`: what the sub-graph gave in `{reduction.runtime}`",
+        f"- `{EXPECTED}`: `{reduction.output}` in {reduction.baseline}",
+    ]
+    return "\n".join([*inputs, *outputs])
+
+
+def _hashes(files: Sequence[Path], folder: Path) -> Iterator[str]:
+    for file in files:
+        yield f"- `{file.relative_to(folder)}`: {hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
 def _of_largest(reduction: Reduction) -> str:

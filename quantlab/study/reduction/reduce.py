@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from quantlab.differences import largest_place
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
+from quantlab.formats.affine import decode, encode
 from quantlab.names import nearest
 from quantlab.npy import mapped
 from quantlab.processes import ChildPool
@@ -20,7 +21,6 @@ from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store
-from quantlab.study.inspection.feeding import decoded, encoded
 from quantlab.study.integrity import intact_variant
 from quantlab.study.reduction.folder import Evidence, write_folder
 from quantlab.study.reduction.running import Cutting, apart, graph_of, run_file
@@ -83,31 +83,44 @@ def reduce_study(
         StudyError: If an artifact is missing or damaged, or the folder exists.
         TrialError: If a sub-graph cannot run.
     """
-    setting, runtime = options.setting, options.runtime
-    progress = progress or Silent()
-    target = options.out or Path(f"{setting}-{runtime}.reduced")
-    pair = _pair(Store(Path(folder)).read_study(), setting, runtime, registries)
+    pair = _pair(Store(Path(folder)).read_study(), options.setting, options.runtime, registries)
+    target = options.out or Path(f"{options.setting}-{options.runtime}.reduced")
     if target.exists():
         raise StudyError(f"'{target}' exists already; choose another --out, or remove it")
-    sample, share = _worst_sample(pair)
-    if share == 0:
-        raise UsageError(f"the outputs of '{setting}' in '{runtime}' equal those of {_named(pair)}; nothing to reduce")
-    # NaN and infinity have the share 1 of every tensor.
-    wanted = _OF_OUTPUT * min(share, 1.0) if options.threshold is None else options.threshold
+    wanted = _wanted(pair, options)
     with (
         tempfile.TemporaryDirectory(prefix="quantlab-reduce-") as work,
         ChildPool(Path(work), _STALL_SECONDS, WORKERS_WITHOUT_TENSORFLOW) as pool,
     ):
-        cuts = _Cuts(
-            Cutting(pair.format, pair.variant.path, (registries.runtimes[runtime], registries, pool), Path(work) / "a"),
-            Cutting(pair.format, pair.base.path, (registries.python, registries, pool), Path(work) / "b"),
-        )
-        search = _searched(pair, cuts, sample, wanted, progress)
+        cuts = _Cuts.of(pair, Path(work), pool, registries)
+        search = _searched(pair, cuts, wanted, progress or Silent())
         evidence = _evidence(pair, search, cuts)
-        reduction = _reduction(pair, search, evidence, target)
-        reduction = replace(reduction, sample=sample, output_share=share, threshold=wanted)
+        reduction = _reduction(pair, wanted, search, evidence, target)
         write_folder(target, reduction, evidence)
     return reduction
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is searched."""
+
+    sample: int
+    """Index of the scored sample whose outputs differ most."""
+    output_share: float
+    """How far they differ, as `Reduction.output_share`."""
+    threshold: float
+
+
+def _wanted(pair: _Pair, options: ReduceOptions) -> _Wanted:
+    sample, share = _worst_sample(pair)
+    if share == 0:
+        raise UsageError(
+            f"the outputs of '{options.setting}' in '{options.runtime}' equal those of {_named(pair)}; nothing to "
+            f"reduce"
+        )
+    # NaN and infinity have the share 1 of every tensor.
+    usual = _OF_OUTPUT * min(share, 1.0)
+    return _Wanted(sample, share, usual if options.threshold is None else options.threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,15 @@ class _Cuts:
 
     variant: Cutting
     baseline: Cutting
+
+    @classmethod
+    def of(cls, pair: _Pair, work: Path, pool: ChildPool, registries: Registries) -> "_Cuts":
+        """Cut below a folder, and run in the trial's runtime and in Python."""
+        runtime = registries.runtimes[pair.trial.runtime]
+        return cls(
+            Cutting(pair.format, pair.variant.path, (runtime, registries, pool), work / "a"),
+            Cutting(pair.format, pair.base.path, (registries.python, registries, pool), work / "b"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,41 +149,42 @@ class _Searched:
     found: Found
 
 
-def _searched(pair: _Pair, cuts: _Cuts, sample: int, wanted: float, progress: Progress) -> _Searched:
+def _searched(pair: _Pair, cuts: _Cuts, wanted: _Wanted, progress: Progress) -> _Searched:
     step = f"read all tensors of {pair.variant.name}"
     progress.begin(step)
     graph = graph_of(pair.format, pair.variant.path)
-    baseline, shares = _compared(pair, graph, cuts, sample)
+    baseline, shares = _compared(pair, graph, cuts, wanted.sample)
     progress.end(step, "done")
     progress.begin("search the smallest sub-graph")
-    found = smallest_subgraph(graph, shares, wanted, lambda subgraph: _share(cuts.variant, baseline, subgraph))
+    found = smallest_subgraph(
+        graph, shares, wanted.threshold, lambda subgraph: _share(cuts.variant, baseline, subgraph)
+    )
     if found is None:
         raise UsageError(
-            f"no sub-graph of '{pair.variant.name}' differs by {wanted:.3g} of the largest value of a tensor; give a "
-            f"smaller --threshold"
+            f"no sub-graph of '{pair.variant.name}' differs by {wanted.threshold:.3g} of the largest value of a "
+            f"tensor; give a smaller --threshold"
         )
     progress.end("search the smallest sub-graph", "done")
     return _Searched(graph, baseline, found)
 
 
-def _reduction(pair: _Pair, search: _Searched, evidence: Evidence, target: Path) -> Reduction:
-    """What was found; the caller fills in the figures of the whole file."""
+def _reduction(pair: _Pair, wanted: _Wanted, search: _Searched, evidence: Evidence, target: Path) -> Reduction:
     subgraph = search.found.subgraph
     return Reduction(
         setting=pair.trial.setting,
         runtime=pair.trial.runtime,
         baseline=_named(pair),
         folder=target,
-        sample=0,
-        output_share=0.0,
-        threshold=0.0,
+        sample=wanted.sample,
+        output_share=wanted.output_share,
+        threshold=wanted.threshold,
         share=search.found.share,
         difference=apart(evidence.expected, evidence.found).largest,
         ops=tuple(search.graph.ops[place].op for place in subgraph.ops),
         all_ops=len(search.graph.ops),
         inputs={name: tuple(search.baseline[name].shape) for name in subgraph.inputs},
         output=subgraph.output,
-        bytes=evidence.subgraph.stat().st_size,
+        bytes=sum(file.stat().st_size for file in pair.format.files(evidence.subgraph)),
         tried=search.found.tried,
     )
 
@@ -221,14 +244,19 @@ def _compared(pair: _Pair, graph: CutGraph, cuts: _Cuts, sample: int) -> tuple[d
 
 
 def _inputs(study: Study, variant: Variant, graph: CutGraph, sample: int) -> dict[str, Array]:
-    """Values of each input of a file for one sample; of codes, the values that the codes stand for."""
+    """Values of each input of a file for one sample; of codes, the values that the codes stand for.
+
+    Integers have the file's own data type, which may be narrower than the model's.
+    """
     ports = {port.position: port for port in variant.inputs}
     values = {}
     for place, name in enumerate(graph.inputs):
         port = ports[place]
         array = np.array(mapped(study.samples.input_file(port.name))[sample : sample + 1])
         if port.codes is not None and array.dtype.kind == "f":
-            array = decoded(encoded(array, port.codes, port.dtype), port.codes)
+            array = decode(encode(array, port.codes, port.dtype), port.codes)
+        elif array.dtype.kind in "iub":
+            array = array.astype(port.dtype)
         values[name] = array
     return values
 
@@ -240,13 +268,14 @@ def _share(cut: Cutting, baseline: Mapping[str, Array], subgraph: SubGraph) -> f
 def _evidence(pair: _Pair, search: _Searched, cuts: _Cuts) -> Evidence:
     """The sub-graph, what it was fed, and what it and the baseline answer."""
     found = search.found.subgraph
-    file = cuts.variant.write(found.inputs, [found.output])
     fed = {name: search.baseline[name] for name in found.inputs}
+    file = cuts.variant.write(fed, [found.output])
     (answer,) = run_file(pair.format, file, list(fed.values()), where=cuts.variant.where)
     ops = [search.graph.ops[place] for place in found.ops]
     return Evidence(
         subgraph=file,
         format=pair.format,
+        backend=cuts.variant.where[0].backend,
         fed=fed,
         found=answer,
         expected=search.baseline[found.output],

@@ -1,7 +1,7 @@
 """Runs sub-graphs of an artifact on given arrays, and compares them with the baseline's values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ def run_file(
 
 
 def _subject(format_: Format, path: Path, runtime: Runtime, registries: Registries) -> Subject:
+    if not format_.python.raw and format_.python.parts is not None:
+        format_ = replace(format_, python=replace(format_.python, raw={"part": format_.python.parts}))
     artifact = Artifact.of(path.name, format_, path)
     found = next(artifact_subjects(artifact, registries, (runtime,), unsafe=False), None)
     if found is None:
@@ -90,25 +92,24 @@ class Cutting:
             inputs: Every input of the artifact by its name.
             names: Tensors to read.
         """
-        subgraph = self.write(tuple(inputs), names)
+        subgraph = self.write(inputs, names)
         outputs = run_file(self.format, subgraph, list(inputs.values()), where=self.where)
         return dict(zip(names, outputs, strict=True))
 
-    def write(self, inputs: Sequence[str], outputs: Sequence[str]) -> Path:
-        """Write the sub-graph that computes some tensors from others."""
+    def write(self, inputs: Values, outputs: Sequence[str]) -> Path:
+        """Write the sub-graph that computes some tensors from others, for values of these shapes."""
         if self.format.write_cut is None:
             raise ValueError(f"the format '{self.format.name}' cannot be cut")
         self._made += 1
-        target = self.folder / f"{self._made}{self.path.suffix}"
+        target = self.folder / f"{self._made}{'' if self.format.entry else self.path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.format.write_cut(self.path, target, inputs, outputs)
+        self.format.write_cut(self.path, target, {name: one.shape for name, one in inputs.items()}, outputs)
         return target
 
     def apart(self, baseline: Values, inputs: Sequence[str], output: str) -> Difference:
         """Run a sub-graph on the baseline's values, and compare its output with the baseline's."""
-        (found,) = run_file(
-            self.format, self.write(inputs, [output]), [baseline[name] for name in inputs], where=self.where
-        )
+        fed = {name: baseline[name] for name in inputs}
+        (found,) = run_file(self.format, self.write(fed, [output]), list(fed.values()), where=self.where)
         return apart(baseline[output], found)
 
 

@@ -74,27 +74,56 @@ def smallest_subgraph(
     Returns:
         None if no sub-graph differs by the threshold.
     """
-    known = frozenset(shares)
-    ends = [
-        (place, name) for place, op in enumerate(graph.ops) for name in op.writes if shares.get(name, 0.0) >= threshold
-    ]
-    tried = 0
-    for last, output in ends:
-        subgraph = subgraph_of(graph, known, first=0, output=output)
-        share, tried = measure(subgraph), tried + 1
-        if share < threshold:
-            continue  # it differed only in the run of the whole graph, for example because ops were fused otherwise
+    search = _Search(graph, frozenset(shares), threshold, measure)
+    for last, op in enumerate(graph.ops):
+        for output in op.writes:
+            if shares.get(output, 0.0) < threshold:
+                continue
+            found = search.ending_in(output, last)
+            if found is not None:
+                return found
+    return None
+
+
+@dataclass(slots=True)
+class _Search:
+    """A search among the sub-graphs of a graph, with the arguments of `smallest_subgraph`."""
+
+    graph: CutGraph
+    known: frozenset[str]
+    threshold: float
+    measure: Callable[[SubGraph], float]
+    _tried: int = 0
+
+    def ending_in(self, output: str, last: int) -> Found | None:
+        """The smallest sub-graph that computes a tensor and differs.
+
+        None if none does: then the tensor differs only when the whole graph runs, for example because ops are fused
+        otherwise.
+
+        Args:
+            output: The tensor.
+            last: Index of the op that writes it.
+        """
+        subgraph = self._part(0, output)
+        share = self._measured(subgraph)
+        if share < self.threshold:
+            return None
         low, high = 0, last
         while low < high:
             middle = (low + high + 1) // 2
-            smaller = subgraph_of(graph, known, first=middle, output=output)
+            smaller = self._part(middle, output)
             if smaller.ops == subgraph.ops:
                 low = middle
-                continue
-            found, tried = measure(smaller), tried + 1
-            if found >= threshold:
+            elif (found := self._measured(smaller)) >= self.threshold:
                 low, subgraph, share = middle, smaller, found
             else:
                 high = middle - 1
-        return Found(subgraph, share, tried)
-    return None
+        return Found(subgraph, share, self._tried)
+
+    def _part(self, first: int, output: str) -> SubGraph:
+        return subgraph_of(self.graph, self.known, first=first, output=output)
+
+    def _measured(self, subgraph: SubGraph) -> float:
+        self._tried += 1
+        return self.measure(subgraph)

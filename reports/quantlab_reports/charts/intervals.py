@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantlab_reports.charts.contract import WIDTH_OF_PHONES
-from quantlab_reports.charts.marks import grid, marks, pixels
+from quantlab_reports.charts.marks import cut_text, grid, marks, pixels
 from quantlab_reports.figures import number
 
 __all__ = ["Interval", "draw_intervals"]
@@ -52,7 +52,7 @@ def draw_intervals(rows: Sequence[Interval], width: float, titles: tuple[str, st
 
     height = _ROW * len(rows)
     most = _NAMES[width > WIDTH_OF_PHONES]
-    down = [(_ROW * (place + 0.5), _short(row.name, most)) for place, row in enumerate(rows)]
+    down = [(_ROW * (place + 0.5), cut_text(row.name, most)) for place, row in enumerate(rows)]
     points = [
         {
             "x": across(row.value),
@@ -75,10 +75,6 @@ def draw_intervals(rows: Sequence[Interval], width: float, titles: tuple[str, st
         look = {"y2": pixels("bottom"), "color": {"value": "@muted"}}
         layers.insert(len(layers) - 2, marks("rule", line, look, strokeDash=[3, 3], aria=False))
     return {"width": width, "height": height, "layer": layers}
-
-
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _ticks(low: float, high: float) -> list[float]:

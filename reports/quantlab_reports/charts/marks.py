@@ -9,7 +9,7 @@ from typing import Any
 
 from quantlab_reports.charts.placing import Label
 
-__all__ = ["HEIGHT", "grid", "labels", "leaders", "line", "marks", "pixels"]
+__all__ = ["HEIGHT", "cut_text", "grid", "labels", "leaders", "line", "marks", "pixels"]
 
 HEIGHT = 320.0
 """Of the charts, in pixels, without the titles of axes."""
@@ -17,6 +17,15 @@ HEIGHT = 320.0
 Rows = Sequence[Mapping[str, Any]]
 Ticks = Sequence[tuple[float, str]]
 """Places in pixels, and what stands there."""
+
+
+def cut_text(text: str, most: int) -> str:
+    """A text of at most `most` letters: a longer one is cut, and ends with dots.
+
+    >>> cut_text("conv", 4), cut_text("dense", 4)
+    ('conv', 'den…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def pixels(field: str) -> dict[str, Any]:

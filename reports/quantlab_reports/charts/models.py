@@ -8,7 +8,7 @@ from quantlab.gate import rounded_down, rounded_up, size
 from quantlab.names import counted
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.charts.contract import WIDTH_OF_PHONES, Drawing
-from quantlab_reports.charts.marks import labels, marks, pixels
+from quantlab_reports.charts.marks import cut_text, labels, marks, pixels
 from quantlab_reports.figures import fixed, number, share
 
 __all__ = ["draw_models"]
@@ -45,7 +45,7 @@ def draw_models(rows: Sequence[BatchRow], width: float) -> Drawing | None:
     for row in rows:
         for words in _lines(row, wide=wide):
             top += _LINE
-            texts.append({"x": 0.0, "y": top, "text": _short(words, _MOST_LETTERS[wide])})
+            texts.append({"x": 0.0, "y": top, "text": cut_text(words, _MOST_LETTERS[wide])})
         part = _share(row)
         if part is not None:
             place = {"x": 0.0, "y": top + _LINE - _THICKNESS / 2, "bottom": top + _LINE + _THICKNESS / 2}
@@ -128,7 +128,3 @@ def _loss(row: BatchRow) -> str:
     if bound < 0:
         return f", gains at least {rounded_down(-bound, 0.0, decimals=decimals)}{unit}"
     return f", loses at most {rounded_up(bound, decimals=decimals)}{unit}"
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -14,6 +14,7 @@ from quantlab.names import counted, shortened
 from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
+from quantlab_reports.views.cells import count
 
 __all__ = ["SensitivityRow", "sensitivity_rows", "sensitivity_table"]
 
@@ -200,12 +201,12 @@ def _columns(sensitivity: Sensitivity) -> list[Column]:
     ]
     if classes:
         columns += [
-            Column("top-1 changed: only", lambda row: _count(row.only_flips)),
-            Column("top-1 changed: all but", lambda row: _count(row.without_flips)),
+            Column("top-1 changed: only", count("only_flips")),
+            Column("top-1 changed: all but", count("without_flips")),
         ]
     if sensitivity.verified_whole is not None:
         columns += [
-            Column("on all samples: changed", lambda row: _count(row.verified_flips)),
+            Column("on all samples: changed", count("verified_flips")),
             Column("loss from float32, points [95 %]", _loss),
         ]
     return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
@@ -242,10 +243,6 @@ def _error(row: SensitivityRow, kind: str, divergence: bool) -> str:
     if value is None:
         return EMPTY
     return f"{number(value)} [{number(getattr(row, f'{what}_lower'))}, {number(getattr(row, f'{what}_upper'))}]"
-
-
-def _count(value: int | None) -> str:
-    return EMPTY if value is None else f"{value:,}"
 
 
 def _loss(row: SensitivityRow) -> str:

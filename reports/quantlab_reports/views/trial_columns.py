@@ -196,39 +196,16 @@ def narrow(study: Study) -> list[Column]:
 
 def wide(study: Study) -> list[Column]:
     """Return all columns that apply to the task."""
-    labelled = study.task == "classification"
-    columns = [
+    return [
         *_name_columns(),
         Column("runtime", lambda group: group.first.runtime, numeric=False),
         Column("KB", _kilobytes("size_bytes")),
         Column("gzip KB", _kilobytes("gzip_bytes")),
         Column("brotli KB", _kilobytes("brotli_bytes")),
         Column("size / float32", lambda group: _ratio(group, study)),
-    ]
-    if labelled:
-        columns += [
-            Column("top-1 % [95 %]", _with_interval("top1", "top1_interval", 2)),
-            *_metric_columns(study)[1:],
-            Column("top-5 %", _of("top5", 2)),
-            Column("top-5 loss", _of("top5_loss_points", 2)),
-        ]
-    elif study.task == "metric":
-        columns += _of_own_metric(study)
-    elif study.task in {"regression", "positions"}:
-        columns += _metric_columns(study)
-    if study.positions:
-        columns.append(_AGREEMENT)
-    if study.classes:
-        columns += [
-            Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
-            Column("KL mean", _tiny("kl_mean")),
-            Column("KL std. error", _tiny("kl_standard_error")),
-            Column("KL infinite", _count("kl_infinite")),
-            Column("TV mean", _tiny("total_variation")),
-            Column("JS mean", _tiny("jensen_shannon")),
-        ]
-    return [
-        *columns,
+        *_metrics_in_full(study),
+        *([_AGREEMENT] if study.positions else []),
+        *(_CLASSES if study.classes else []),
         Column("max error", _tiny("max_abs_error")),
         Column("RMS error", _tiny("rms_error")),
         Column("SQNR dB", _of("sqnr_db", 1)),
@@ -238,6 +215,31 @@ def wide(study: Study) -> list[Column]:
         Column("ms/sample", lambda group: _milliseconds(group.first)),
         _NOTES,
     ]
+
+
+def _metrics_in_full(study: Study) -> list[Column]:
+    """The columns that depend on the task."""
+    if study.task == "classification":
+        return [
+            Column("top-1 % [95 %]", _with_interval("top1", "top1_interval", 2)),
+            *_metric_columns(study)[1:],
+            Column("top-5 %", _of("top5", 2)),
+            Column("top-5 loss", _of("top5_loss_points", 2)),
+        ]
+    if study.task == "metric":
+        return _of_own_metric(study)
+    return _metric_columns(study) if study.task in {"regression", "positions"} else []
+
+
+_CLASSES = (
+    Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
+    Column("KL mean", _tiny("kl_mean")),
+    Column("KL std. error", _tiny("kl_standard_error")),
+    Column("KL infinite", _count("kl_infinite")),
+    Column("TV mean", _tiny("total_variation")),
+    Column("JS mean", _tiny("jensen_shannon")),
+)
+"""What is compared of classes, with or without labels."""
 
 
 def _ratio(group: Group, study: Study) -> str:

@@ -1,39 +1,8 @@
-"""The study folder: results are found by hash and written atomically.
+"""The folder of a study: where each file stands, and how its records are read and written."""
 
-```text
-STUDY/
-  study.json                                 the record that `show` reads; its schema is `Study`
-  model/<key>/                               the opened model's description, and the SavedModel of a Keras file
-  samples/                                   the samples fed to every runtime (see quantlab.samples), and layers/<key>/
-  variants/<setting>/<key>/artifact/…        the files to be shipped; variant.json is beside this folder
-  outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
-  outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
-  output_figures.json                        figures of every output; its schema is `OutputComparison`
-  calibration.json                           ranges of the calibration samples; its schema is `CalibrationCheck`
-  looks.json                                 every judgement, with its samples; its schema is `Looks`
-  costs.json                                 cost of every trial; its schema is `Costs`
-  costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured
-  inside.json                                layers, weights and ops of every trial; its schema is `Inside`
-  inside/<setting>/<runtime>/<key>.json      layers of one trial
-  transfer/<key>.json                        brotli size of one artifact, stored because it is slow to compute
-  work/                                      logs and job documents; may be deleted
-```
-
-A key is the hash of everything that a result depends on, so a result is reused exactly as long as it is valid. Paths in
-records are relative to the study folder, which may be moved. JSON has no NaN or infinity: such floats are written as
-the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, as in protobuf's JSON mapping.
-"""
-
-import contextlib
-import fcntl
 import functools
-import hashlib
-import json
-import math
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +11,8 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
+from quantlab.store.documents import json_number, number_of_json, read_json, write_json
+from quantlab.store.locking import locked, refuse_running, unfinished
 from quantlab.types import (
     CalibrationCheck,
     Costs,
@@ -54,93 +25,17 @@ from quantlab.types import (
     Tuning,
 )
 
-__all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
+__all__ = ["SCHEMA", "TUNING", "Store", "find_latest"]
 
 SCHEMA = 1
 """Schema version of `study.json`; a study with another version is refused."""
-
-_BEFORE_THE_MODEL = {".lock", "model", "work"}
-"""Entries that a study folder may contain before its model is known, if the first run was stopped early."""
 
 _OUTPUTS = "output_figures.json"
 _CALIBRATION = "calibration.json"
 TUNING = "tune.json"
 """The file of a study with what `quantlab tune` decided."""
 
-_UNFINISHED = "unfinished"
-"""Marker file in the work folder, present while variants are made and run."""
-
 _Value = TypeVar("_Value")
-_STRINGS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def json_number(value: float) -> float | str:
-    """Convert a float to a value that JSON can represent.
-
-    >>> json_number(0.5), json_number(-math.inf)
-    (0.5, '-Infinity')
-    """
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return float(value)
-
-
-def key_of(parts: Mapping[str, Any]) -> str:
-    """Hash of everything that a result depends on, as sixteen hexadecimal digits.
-
-    >>> key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
-    True
-    """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON document that we wrote: no key twice, as after a merge by hand, and no NaN, which is a string here.
-
-    Raises:
-        OSError: If the file cannot be read.
-        ValueError: If it is no such document.
-        RecursionError: If it is nested too deeply.
-    """
-    return parse_json(path.read_bytes())
-
-
-def parse_json(text: bytes) -> Any:
-    """Read a JSON document from its bytes; see `read_json`.
-
-    Raises:
-        ValueError: If it is no such document.
-        RecursionError: If it is nested too deeply.
-    """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("it holds a key twice")
-    return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no JSON")
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write JSON to a temporary file and rename it, so that readers never see an incomplete file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False, ensure_ascii=False)
-            file.write("\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def find_latest(folder: Path) -> Path:
@@ -161,38 +56,17 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock the folder for a single writer.
 
         Raises:
             StudyError: If another process holds the lock, or the folder cannot be written or contains other files.
         """
-        self._refuse_strangers()
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / ".lock").open("a")
-        except OSError as error:
-            raise StudyError(
-                f"the study '{self.root}' cannot be written ({error.strerror}); choose another folder with --out"
-            ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StudyError(
-                    f"another quantlab is using the study '{self.root}'; wait for it, or choose another --out"
-                ) from error
-            yield
+        return locked(self.root)
 
-    @contextlib.contextmanager
-    def unfinished(self) -> Iterator[None]:
+    def unfinished(self) -> AbstractContextManager[None]:
         """Mark the record as outdated until the block ends; the mark remains if the process is killed inside it."""
-        mark = self.work / _UNFINISHED
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        yield
-        mark.unlink(missing_ok=True)
+        return unfinished(self.work)
 
     def refuse_running(self) -> None:
         """Check that the record belongs to the study's last analysis.
@@ -200,29 +74,7 @@ class Store:
         Raises:
             StudyError: If an analysis is in progress, or was stopped before its end.
         """
-        try:
-            with (self.root / ".lock").open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StudyError(f"the study '{self.root}' is being analyzed right now; wait until that ends") from error
-        except OSError:
-            pass  # a study that was copied without its lock file
-        if (self.work / _UNFINISHED).exists():
-            raise StudyError(
-                f"the last analysis of '{self.root}' was stopped before its end, so the record is outdated; "
-                f"run the same 'quantlab analyze' command again to continue it"
-            )
-
-    def _refuse_strangers(self) -> None:
-        """Refuse a folder with other files before anything is written to it."""
-        if not self.root.is_dir() or (self.root / "model" / "sha256").is_file():
-            return
-        strangers = sorted(entry.name for entry in self.root.iterdir() if entry.name not in _BEFORE_THE_MODEL)
-        if strangers:
-            raise StudyError(
-                f"'{self.root}' is not empty and not a study (it contains '{strangers[0]}'); "
-                f"choose another folder with --out"
-            )
+        refuse_running(self.root, self.work)
 
     @property
     def work(self) -> Path:
@@ -245,9 +97,7 @@ class Store:
     def _converter(self) -> cattrs.Converter:
         converter = cattrs.Converter(forbid_extra_keys=True)
         converter.register_unstructure_hook(float, json_number)
-        converter.register_structure_hook(
-            float, lambda value, _: _STRINGS[value] if isinstance(value, str) else float(value)
-        )
+        converter.register_structure_hook(float, lambda value, _: number_of_json(value))
         converter.register_unstructure_hook(Path, self.relative)
         converter.register_structure_hook(Path, lambda value, _: self.absolute(value))
         return converter

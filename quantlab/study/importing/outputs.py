@@ -1,0 +1,241 @@
+"""Makes a row of outputs that another program wrote for the samples of a study."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import UsageError
+from quantlab.formats.affine import decode
+from quantlab.models import files_sha256
+from quantlab.names import joined, listed, nearest
+from quantlab.npy import mapped
+from quantlab.registries import REAL, Registries
+from quantlab.statistics import blocks
+from quantlab.store import Store, key_of
+from quantlab.study.compare import Comparison
+from quantlab.study.importing.dumps import Dump, read_dump
+from quantlab.study.importing.matching import match
+from quantlab.study.importing.rows import IMPORTS, imported_rows, read_imports, with_imported
+from quantlab.study.outputs import compare_outputs
+from quantlab.study.task import Scoring, choose_scoring
+from quantlab.types import (
+    REFERENCE,
+    ImportedOutputs,
+    Imports,
+    KeptOutputs,
+    OutputComparison,
+    Port,
+    Study,
+    TensorSpec,
+    Timing,
+    Trial,
+    Variant,
+)
+
+__all__ = ["ImportOptions", "import_outputs"]
+
+_LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """The options of `import_outputs`."""
+
+    setting: str
+    """Name of the setting, or of the given variant, that the program ran."""
+    runtime: str
+    """Name of the program in the table: letters, digits, dots, dashes and underscores."""
+    samples: str | None = None
+    """SHA-256 of the samples, at least 12 digits, for a file that does not hold it."""
+    trust_order: bool = False
+    """Whether to take a file that does not say from which samples it was made."""
+
+
+def import_outputs(
+    study: str | Path, outputs: str | Path, options: ImportOptions, *, registries: Registries = REAL
+) -> Study:
+    """Add a row to a study from outputs that an app, a device or a server wrote.
+
+    Outputs are scored like those of a runtime. `analyze` keeps the row as long as samples and artifact are the same.
+    An earlier row of the same setting and name is replaced.
+
+    Args:
+        study: Folder of the study.
+        outputs: A `.npz`, `.npy` or `.jsonl` file, such as the dumpers of `quantlab export inputs` write.
+        options: Setting, name, and how samples are matched.
+        registries: The known formats, runtimes and converters.
+
+    Returns:
+        The study as stored, with the new row.
+
+    Raises:
+        UsageError: If the study has no such setting, the name is that of a runtime or invalid, or nothing says from
+            which samples the outputs were made.
+        SamplesError: If the outputs cannot be read, were made from other samples or in another order, or do not have
+            the shape of the model's.
+        StudyError: If the study is missing, damaged, or being analyzed.
+    """
+    store, path = Store(Path(study)), Path(outputs)
+    store.refuse_running()
+    record = store.read_study()
+    _refuse_name(options.runtime, registries)
+    variant = _variant(record, options.setting)
+    with store.locked():
+        dump = read_dump(path, _outputs_of(record), record.samples.n)
+        matching = match(dump, record.samples, variant, path, sha256=options.samples, trust_order=options.trust_order)
+        kept, notes = _kept(store, dump, options, variant=variant, study=record)
+        new = ImportedOutputs(
+            setting=options.setting,
+            runtime=options.runtime,
+            source=str(outputs),
+            matching=matching,
+            samples_sha256=record.samples.sha256,
+            variant_sha256=variant.sha256,
+            kept=kept,
+            notes=notes,
+        )
+        others = [row for row in read_imports(store).rows if (row.setting, row.runtime) != (new.setting, new.runtime)]
+        imports = Imports((*others, new))
+        done, figures = _with_rows(store, record, imports, registries)
+        store.write(store.root / IMPORTS, imports)
+        store.write_outputs(figures)
+        store.write_study(done)
+    return store.read_study()
+
+
+def _refuse_name(name: str, registries: Registries) -> None:
+    if name in registries.runtimes:
+        raise UsageError(f"'{name}' is a runtime of quantlab; give the program another name, for example 'my-{name}'")
+    plain = name.replace("-", "").replace("_", "").replace(".", "")
+    if not (plain.isascii() and plain.isalnum()) or name[0] in ".-" or len(name) > _LONGEST_NAME:
+        raise UsageError(
+            f"--runtime '{name[:80]}' cannot name a row; use at most {_LONGEST_NAME} letters, digits, dots, dashes and "
+            f"underscores"
+        )
+
+
+def _variant(study: Study, setting: str) -> Variant:
+    """The artifact of a setting in the study."""
+    made = {trial.setting: trial.variant for trial in study.trials if trial.variant is not None}
+    variant = made.get(setting)
+    if variant is None:
+        failed = any(trial.setting == setting for trial in study.trials)
+        why = "could not be converted" if failed else nearest(setting, made)
+        asked = "the reference is the model itself" if setting == REFERENCE else why
+        raise UsageError(f"the study has no artifact of the setting '{setting}'; {asked}")
+    return variant
+
+
+def _outputs_of(study: Study) -> list[TensorSpec]:
+    """The outputs of the model, with the shapes and data types that were observed."""
+    observed = {name: mapped(file) for name, file in study.reference.outputs.items()}
+    return [
+        TensorSpec(spec.name, (None, *observed[spec.name].shape[1:]), observed[spec.name].dtype.name)
+        for spec in study.model.outputs
+        if spec.name in observed
+    ]
+
+
+def _kept(
+    store: Store, dump: Dump, options: ImportOptions, *, variant: Variant, study: Study
+) -> tuple[KeptOutputs, tuple[str, ...]]:
+    """Write the outputs into the study, and say what was done to them and which are missing."""
+    specs = {spec.name: spec for spec in _outputs_of(study)}
+    if study.scored_output not in dump.outputs:
+        raise UsageError(
+            f"the outputs lack '{study.scored_output}', which the study scores, and hold {listed([*dump.outputs])}; "
+            f"write the scored output, too"
+        )
+    ports = {port.name: port for port in variant.outputs}
+    digest = {name: _digest(values) for name, values in dump.outputs.items()}
+    key = key_of({"imported": digest, "samples": study.samples.sha256, "artifact": variant.sha256})
+    folder = store.output_folder(options.setting, options.runtime, key)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files, decoded = {}, []
+    for name, values in dump.outputs.items():
+        files[name] = folder / f"{quote(name, safe='')}.npy"
+        port = ports.get(name)
+        if _holds_codes(values, specs[name], port):
+            decoded.append(name)
+        _write(files[name], values, specs[name], port)
+    kept = KeptOutputs(
+        files=files,
+        ran_on=options.runtime,
+        environment=dump.environment,
+        timing=Timing(0, 0.0),
+        sha256={name: files_sha256(path) for name, path in files.items()},
+    )
+    store.write(folder / "outputs.json", kept)
+    missing = [name for name in specs if name not in files]
+    return kept, (*_decoded_words(decoded), *_missing_words(missing))
+
+
+def _decoded_words(names: list[str]) -> list[str]:
+    return [f"codes of {joined(names)} decoded with the scale of the artifact"] if names else []
+
+
+def _missing_words(names: list[str]) -> list[str]:
+    return [f"without {joined(names)}"] if names else []
+
+
+def _digest(values: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256(json.dumps([values.dtype.str, values.shape]).encode())
+    for rows in blocks(values):
+        digest.update(np.ascontiguousarray(values[rows]).tobytes())
+    return digest.hexdigest()
+
+
+def _holds_codes(values: npt.NDArray[Any], spec: TensorSpec, port: Port | None) -> bool:
+    coded = port is not None and port.codes is not None
+    return coded and values.dtype.kind in "iu" and np.dtype(spec.dtype).kind == "f"
+
+
+def _write(file: Path, values: npt.NDArray[Any], spec: TensorSpec, port: Port | None) -> None:
+    """Write values in the data type of the model's output; codes are decoded as the runtimes do."""
+    codes = port.codes if port is not None and _holds_codes(values, spec, port) else None
+    written = np.lib.format.open_memmap(file, "w+", np.dtype(spec.dtype).newbyteorder("<"), values.shape)  # type: ignore[no-untyped-call]  # NumPy has no type for it
+    for rows in blocks(values):
+        written[rows] = decode(values[rows], codes)
+    written.flush()
+
+
+def _with_rows(store: Store, study: Study, imports: Imports, registries: Registries) -> tuple[Study, OutputComparison]:
+    """The study with its imported rows, and the figures of all its outputs."""
+    scoring = _scoring(study, registries)
+    reference = KeptOutputs(study.reference.outputs, study.reference.runtime, {}, Timing(0, 0.0))
+    comparison = Comparison.open(scoring, reference, study.non_finite)
+    own = [trial for trial in study.trials if not trial.imported]
+    rows = imported_rows(imports, comparison, own, study.samples)
+    with_python = comparison.with_python([*(trial for trial in own if trial.in_python), *rows.trials])
+    imported = [trial for trial in with_python if trial.imported]
+    compared = compare_outputs(reference.files, imported, study.scored_output, comparison.finite)
+    figures = _figures(store.read_outputs(), study.trials, compared.comparison)
+    kept = [text for text in study.warnings if not text.startswith(_beginnings(study.trials))]
+    warnings = tuple(dict.fromkeys([*kept, *compared.warnings, *rows.warnings]))
+    return replace(study, trials=with_imported(own, compared.trials), warnings=warnings), figures
+
+
+def _scoring(study: Study, registries: Registries) -> Scoring:
+    """How the study scores."""
+    metric = "similarity" if study.task == "similarity" else study.metric or "auto"
+    return choose_scoring(study.model, study.samples, metric, study.scored_output, metrics=registries.metrics)
+
+
+def _beginnings(trials: tuple[Trial, ...]) -> tuple[str, ...]:
+    """How warnings about rows that were imported before begin."""
+    return tuple(f"{trial.setting} in {trial.runtime}: " for trial in trials if trial.imported)
+
+
+def _figures(known: OutputComparison, trials: tuple[Trial, ...], new: OutputComparison) -> OutputComparison:
+    """The figures of the runtimes' rows, and then those of the imported ones."""
+    before = {(trial.setting, trial.runtime) for trial in trials if trial.imported}
+    own = [row for row in known.rows if (row.setting, row.runtime) not in before]
+    return replace(known, rows=(*own, *new.rows), reasons=tuple(dict.fromkeys((*known.reasons, *new.reasons))))

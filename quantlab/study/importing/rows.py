@@ -1,0 +1,100 @@
+"""The rows of imported outputs, scored like those of the runtimes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from quantlab.names import joined
+from quantlab.store import Store
+from quantlab.study.compare import Comparison
+from quantlab.study.trial import scored_row
+from quantlab.types import ImportedOutputs, Imports, SampleSet, Trial
+
+__all__ = ["IMPORTS", "ImportedRows", "imported_rows", "read_imports", "with_imported"]
+
+IMPORTS = "imported.json"
+"""The file of a study with all outputs that were imported."""
+
+_MATCHED = {
+    "checksums": "the checksum of each sample",
+    "hash": "the hash of all samples; their order is that of the file",
+    "order": "--trust-order alone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRows:
+    """The imported rows of a table."""
+
+    trials: tuple[Trial, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """About outputs that do not belong to this table any more."""
+
+
+def read_imports(store: Store) -> Imports:
+    """All outputs that were imported into a study; none if the record cannot be read."""
+    return store.read(store.root / IMPORTS, Imports) or Imports()
+
+
+def imported_rows(
+    imports: Imports, comparison: Comparison, trials: Sequence[Trial], samples: SampleSet
+) -> ImportedRows:
+    """Score the imported outputs that belong to a table.
+
+    Args:
+        imports: The outputs that were imported.
+        comparison: The reference's scored output.
+        trials: The rows of the runtimes.
+        samples: The samples of the table.
+
+    Returns:
+        A row for each that was made from these samples and from an artifact of the table. Those of settings that the
+        table lacks are left out in silence.
+    """
+    made = {trial.setting: trial.variant for trial in trials if trial.variant is not None}
+    rows, outdated = [], []
+    for one in imports.rows:
+        variant = made.get(one.setting)
+        if variant is None:
+            continue
+        if one.samples_sha256 != samples.sha256 or one.variant_sha256 != variant.sha256:
+            outdated.append((one, "samples" if one.samples_sha256 != samples.sha256 else "artifact"))
+            continue
+        row = Trial(
+            setting=one.setting,
+            runtime=one.runtime,
+            variant=variant,
+            ran_on=one.runtime,
+            environment=one.kept.environment,
+            outputs=one.kept.files,
+            imported=True,
+            notes=(*variant.notes, *_notes(one)),
+        )
+        rows.append(scored_row(row, comparison))
+    return ImportedRows(tuple(rows), tuple(_outdated_words(outdated)))
+
+
+def _notes(one: ImportedOutputs) -> tuple[str, ...]:
+    return (f"imported from '{one.source}', matched by {_MATCHED[one.matching]}", *one.notes)
+
+
+def _outdated_words(outdated: Iterable[tuple[ImportedOutputs, str]]) -> Iterable[str]:
+    for what in ("samples", "artifact"):
+        names = [f"{one.setting} in {one.runtime}" for one, why in outdated if why == what]
+        if names:
+            yield (
+                f"the imported outputs of {joined(names)} are left out, because they were made "
+                f"{'from other samples' if what == 'samples' else 'with another artifact'}; run the program again and "
+                f"import its outputs"
+            )
+
+
+def with_imported(trials: Sequence[Trial], imported: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The rows of the runtimes, and after those of each setting its imported ones; earlier imported ones go."""
+    own = [trial for trial in trials if not trial.imported]
+    last = {trial.setting: place for place, trial in enumerate(own)}
+    rows: list[Trial] = []
+    for place, trial in enumerate(own):
+        rows.append(trial)
+        if last[trial.setting] == place:
+            rows += [one for one in imported if one.setting == trial.setting]
+    return tuple(rows)

@@ -1,0 +1,256 @@
+"""Writes a golden test into a folder: samples, expected outputs with tolerances, and the code of the test.
+
+The tolerance of an output is twice the largest difference that quantlab measured between the runtimes, on all samples
+and without runtimes of half floats, and a millionth of the largest output. `golden.json` states both parts.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import StudyError, UsageError
+from quantlab.formats import artifact_files
+from quantlab.names import counted, nearest
+from quantlab.npy import mapped
+from quantlab.registries import REAL, Registries
+from quantlab.samples import as_fed, files_of, indices_of
+from quantlab.statistics import blocks
+from quantlab.types import PYTHON, SampleSet, Study, Trial, Variant
+from quantlab_reports.exports.contract import Asked, Export, Written
+from quantlab_reports.exports.golden.choice import Chosen, choose_samples
+from quantlab_reports.subject import Subject
+
+__all__ = ["EXPORT", "FORMAT", "FRAMEWORKS", "export_golden"]
+
+FORMAT = "quantlab golden 1"
+SLACK = 2.0
+"""How many times the largest measured difference a test allows."""
+ROUNDING = 1e-6
+"""Share of the largest output that a test allows besides."""
+
+_FILES = Path(__file__).parent / "files"
+
+
+@dataclass(frozen=True, slots=True)
+class _Framework:
+    """A program that runs tests."""
+
+    language: str
+    """The folder of `files/`."""
+    test: str
+    """Name of the file with the test, below that folder."""
+    written: str
+    """Name that this file gets."""
+    command: str
+    """How it is run."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Name → text of files with its own settings, for a run in the folder."""
+
+
+_JEST = {"jest.config.json": '{"testMatch": ["**/*.test.mjs"], "transform": {}}\n'}
+
+FRAMEWORKS: Mapping[str, _Framework] = {
+    "node": _Framework("js", "node.txt", "golden.test.mjs", "node --test"),
+    "vitest": _Framework("js", "vitest.txt", "golden.test.mjs", "npx vitest run"),
+    "jest": _Framework("js", "jest.txt", "golden.test.mjs", "NODE_OPTIONS=--experimental-vm-modules npx jest", _JEST),
+    "pytest": _Framework("py", "test_golden.txt", "test_golden.py", "pytest"),
+}
+"""The programs for which tests are written, by name."""
+
+_SHARED = {"js": ("golden.mjs",), "py": ("golden.py",)}
+"""Files of a language that all its tests have."""
+_APP = {"js": "app.mjs", "py": "app.py"}
+"""The file that users edit: how the app loads the model, prepares a file, and calls the model."""
+
+
+def export_golden(subject: Subject, asked: Asked, registries: Registries = REAL) -> Written:
+    """Write a golden test of a setting for a test program.
+
+    Raises:
+        UsageError: If no setting or test program is named, either is unknown, or the folder is not empty.
+        StudyError: If the setting was not measured.
+    """
+    study, framework = subject.study, FRAMEWORKS.get(asked.runtime or "")
+    if framework is None:
+        named = "name a test program with --runtime" if asked.runtime is None else f"there is no '{asked.runtime}'"
+        raise UsageError(f"{named}; {nearest(asked.runtime or '', FRAMEWORKS)}")
+    trial = _measured(study, asked.setting)
+    folder = asked.out or Path(f"golden-{asked.runtime}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"'{folder}' is not empty, and nothing is written over; name another folder with --out")
+        chosen = _write(folder, study, trial, framework, registries)
+    except OSError as error:
+        raise UsageError(f"'{folder}' cannot be written ({error.strerror}); name another folder with --out") from error
+    app = _APP[framework.language]
+    note = (
+        f"{counted(len(chosen), 'sample')} with the outputs of {trial.setting} written to '{folder}': edit {app}, then "
+        f"run '{framework.command}' there"
+    )
+    return Written((str(folder),), (note,))
+
+
+def _measured(study: Study, setting: str | None) -> Trial:
+    """The row whose outputs are expected: that in Python, or the first that was measured."""
+    rows = [trial for trial in study.trials if trial.status == "measured" and not trial.imported]
+    known = list(dict.fromkeys(trial.setting for trial in rows))
+    if not known:
+        raise StudyError("no setting of the study was measured; run 'quantlab analyze' again")
+    own = [trial for trial in rows if trial.setting == setting]
+    if not own:
+        asked = "name a setting with --setting" if setting is None else f"the study has no measured setting '{setting}'"
+        raise UsageError(f"{asked}; {nearest(setting or '', known)}")
+    return next((trial for trial in own if trial.runtime == PYTHON), own[0])
+
+
+def _write(
+    folder: Path, study: Study, trial: Trial, framework: _Framework, registries: Registries
+) -> tuple[Chosen, ...]:
+    name, variant = study.scored_output, trial.variant
+    if variant is None:
+        raise StudyError(f"the study has no artifact of '{trial.setting}'; run 'quantlab analyze' again")
+    chosen = choose_samples(
+        np.asarray(mapped(trial.outputs[name])),
+        np.asarray(mapped(study.reference.outputs[name])),
+        classes=study.classes,
+    )
+    rows = np.array([one.row for one in chosen])
+    document = {
+        "format": FORMAT,
+        "setting": trial.setting,
+        "artifact": dict(artifact_files(variant.path, registries.formats).files),
+        "versions": _versions(study, trial.setting),
+        "inputs": [*_inputs(folder, study.samples, variant, rows)],
+        "outputs": [*_outputs(folder, study, trial, rows, registries)],
+        "samples": _samples(folder, study.samples, chosen),
+        "measured_with": dict(study.versions),
+    }
+    (folder / "golden.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    language = _FILES / framework.language
+    own, app = f"app.{variant.format}.txt", _APP[framework.language]
+    template = language / (own if (language / own).is_file() else "app.txt")
+    shutil.copyfile(template, folder / app)
+    for shared in _SHARED[framework.language]:
+        shutil.copyfile(language / f"{shared}.txt", folder / shared)
+    shutil.copyfile(language / framework.test, folder / framework.written)
+    for file, text in framework.settings.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(_readme(trial.setting, framework, len(chosen)), encoding="utf-8")
+    return chosen
+
+
+def _versions(study: Study, setting: str) -> dict[str, list[str]]:
+    """Facts that the runtimes told of themselves → all values that were measured."""
+    told: dict[str, list[str]] = {}
+    for trial in study.trials:
+        if trial.setting == setting and trial.status == "measured" and not trial.imported:
+            for name, value in trial.environment.items():
+                told.setdefault(name, [])
+                told[name] += [value] if value not in told[name] else []
+    return told
+
+
+def _inputs(
+    folder: Path, samples: SampleSet, variant: Variant, rows: npt.NDArray[np.int64]
+) -> Iterator[dict[str, Any]]:
+    ports = {port.name: port for port in variant.inputs}
+    for place, spec in enumerate(samples.inputs):
+        values = np.asarray(mapped(samples.input_file(spec.name))[rows])
+        fed = np.ascontiguousarray(as_fed(values, ports[spec.name]))
+        (folder / f"input-{place}.bin").write_bytes(fed.tobytes())
+        yield {
+            "name": spec.name,
+            "tensor": ports[spec.name].tensor,
+            "position": ports[spec.name].position,
+            "dtype": fed.dtype.name,
+            "shape": list(fed.shape[1:]),
+            "file": f"input-{place}.bin",
+            "tolerance": float(np.ptp(fed.astype(np.float64))) / 255 if fed.size else 0.0,
+        }
+
+
+def _outputs(
+    folder: Path, study: Study, trial: Trial, rows: npt.NDArray[np.int64], registries: Registries
+) -> Iterator[dict[str, Any]]:
+    variant = trial.variant
+    ports = {port.name: port for port in variant.outputs} if variant else {}
+    for place, (name, file) in enumerate(trial.outputs.items()):
+        expected = np.asarray(mapped(file)[rows]).astype(np.float32)
+        (folder / f"expected-{place}.bin").write_bytes(np.ascontiguousarray(expected).tobytes())
+        measured = max([0.0, *_differences(study, trial, name, registries)])
+        rounding = ROUNDING * float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+        codes = ports[name].codes
+        yield {
+            "name": name,
+            "tensor": ports[name].tensor,
+            "position": ports[name].position,
+            "dtype": ports[name].dtype,
+            "scale": codes.scale if codes else None,
+            "zero_point": codes.zero_point if codes else None,
+            "shape": list(expected.shape[1:]),
+            "file": f"expected-{place}.bin",
+            "measured": measured,
+            "tolerance": SLACK * measured + rounding,
+        }
+
+
+def _differences(study: Study, expected: Trial, output: str, registries: Registries) -> Iterator[float]:
+    """The largest difference of each other runtime, without those that store half floats."""
+    for trial in study.trials:
+        runtime = registries.runtimes.get(trial.ran_on or "")
+        if trial.setting != expected.setting or trial is expected or output not in trial.outputs or runtime is None:
+            continue
+        if trial.status != "measured" or runtime.half(trial.environment):
+            continue
+        ones, others = mapped(expected.outputs[output]), mapped(trial.outputs[output])
+        for block in blocks(ones):
+            apart = np.abs(ones[block].astype(np.float64) - others[block])
+            yield float(apart[np.isfinite(apart)].max(initial=0.0))
+
+
+def _samples(folder: Path, samples: SampleSet, chosen: Sequence[Chosen]) -> list[dict[str, Any]]:
+    """Position, reason and file of each sample; the files are copied, where they are still there."""
+    indices = indices_of(samples)
+    names = files_of(samples) if (samples.folder / "files.json").is_file() else None
+    told = []
+    for place, one in enumerate(chosen):
+        about: dict[str, Any] = {"index": int(indices[one.row]), "why": one.why}
+        source = Path(samples.source) / names[one.row] if names else None
+        if source is not None and source.is_file():
+            about["file"] = f"files/{place:02d}{source.suffix.lower()}"
+            (folder / "files").mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / about["file"])
+        told.append(about)
+    return told
+
+
+def _readme(setting: str, framework: _Framework, count: int) -> str:
+    app = _APP[framework.language]
+    return f"""# Golden test of {setting}
+
+Written by `quantlab export test`. The code in this folder may be used under the license MIT-0.
+
+1. Edit `{app}`: how your app loads the model, calls it, and prepares a file.
+2. Run `{framework.command}` in this folder, or move the folder into your test suite.
+
+The test has {count} samples, chosen because their answers change first. It fails if
+
+- a file of the artifact is not the one that was measured (SHA-256),
+- the runtime says another version than those that were measured,
+- your preprocessing gives other tensors than those in `input-*.bin`, by more than 1/255 of their range, or
+- an output differs from `expected-*.bin` by more than the tolerance in `golden.json`: twice the largest difference that
+  quantlab measured between runtimes, and a millionth of the largest output.
+
+If you change artifact, runtime or preprocessing on purpose, measure it with quantlab and export the test again.
+"""
+
+
+EXPORT = Export(frozenset({"setting", "runtime", "out"}), judges=False, write=export_golden)
+"""`quantlab export test`."""

@@ -1,0 +1,233 @@
+"""Golden tests: green for what was measured, red for everything else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import quantlab_in_process
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from study_fixtures import outputs_of, read_study
+
+from quantlab.runtimes.node import find_node
+from quantlab_reports.exports.golden.choice import choose_samples
+from quantlab_reports.exports.golden.write import FRAMEWORKS
+
+MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules"
+SETTINGS = {"node": "tfjs-uint8", "pytest": "tflite-dynamic"}
+
+
+@pytest.fixture
+def study(place):
+    return place / "digits.study"
+
+
+def artifact(study, setting):
+    return next(trial.variant.path for trial in read_study(study).trials if trial.setting == setting)
+
+
+def export(study, program):
+    done = quantlab_in_process(
+        "export",
+        "test",
+        study,
+        "--setting",
+        SETTINGS[program],
+        "--runtime",
+        program,
+        "--out",
+        "golden",
+        cwd=study.parent,
+    )
+    assert done.status == 0, done.stderr
+    folder = study.parent / "golden"
+    if program == "node":
+        if not MODULES.is_dir():
+            pytest.skip("needs node_modules, which a development install has")
+        (folder / "node_modules").symlink_to(MODULES)
+    return folder
+
+
+def outcome(folder, program, model):
+    """Numbers of checks that passed and failed, and what was printed."""
+    variables = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTEST_ADDOPTS"}}
+    command = (
+        [find_node()[0], "--test", "--test-reporter=tap"]
+        if program == "node"
+        else [sys.executable, "-m", "pytest", "-q"]
+    )
+    done = subprocess.run(
+        [*command, *([] if program == "node" else ["-p", "no:cacheprovider", "--rootdir", "."])],
+        cwd=folder,
+        env={**variables, "MODEL": str(model)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    counted = {word: re.search(pattern, text) for word, pattern in _COUNTS[program].items()}
+    passed, failed = (int(found[1]) if found else 0 for found in (counted["passed"], counted["failed"]))
+    assert (done.returncode == 0) == (failed == 0 and passed > 0), text
+    return passed, failed, text
+
+
+_COUNTS = {
+    "node": {"passed": r"# pass (\d+)", "failed": r"# fail (\d+)"},
+    "pytest": {"passed": r"(\d+) passed", "failed": r"(\d+) failed"},
+}
+
+
+_PREPROCESS = {
+    "node": """
+export async function preprocess(file) {{
+  const bytes = fs.readFileSync(file);
+  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  return {{ image: values.map((value) => value{change}) }};
+}}
+""",
+    "pytest": """
+import numpy
+
+def preprocess(file):
+    return {{"image": numpy.fromfile(file, "float32"){change}}}
+""",
+}
+
+
+def changed(folder, name, change):
+    document = json.loads((folder / name).read_text())
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("program", SETTINGS)
+def test_green_as_measured_and_red_for_each_planted_change(program, study):
+    folder = export(study, program)
+    model = artifact(study, SETTINGS[program])
+    samples = len(json.loads((folder / "golden.json").read_text())["samples"])
+    assert outcome(folder, program, model)[:2] == (samples + 2, 0)
+
+    other = next(
+        trial.variant.path
+        for trial in read_study(study).trials
+        if trial.is_float32 and trial.setting.split("-")[0] == SETTINGS[program].split("-")[0]
+    )
+    passed, failed, text = outcome(folder, program, other)
+    assert "measure this artifact with quantlab" in " ".join(text.split())
+    assert failed > samples / 2, f"only {failed} checks notice the float32 artifact"
+
+    changed(
+        folder, "golden.json", lambda golden: golden.update(versions={name: ["0.0.1"] for name in golden["versions"]})
+    )
+    passed, failed, text = outcome(folder, program, model)
+    assert (passed, failed) == (samples + 1, 1)
+    assert "and 0.0.1 was measured" in text
+
+    shutil.rmtree(folder)
+    folder = export(study, program)
+    fed = np.fromfile(folder / "input-0.bin", np.float32)
+    (fed / 16).tofile(folder / "input-0.bin")  # as an app that scales once more
+    passed, failed, text = outcome(folder, program, model)
+    assert failed > samples / 2
+    assert "gives other outputs" in text
+
+
+@pytest.mark.parametrize("program", SETTINGS)
+def test_preprocessing_of_files_is_compared(program, study):
+    folder = export(study, program)
+    golden = json.loads((folder / "golden.json").read_text())
+    (folder / "files").mkdir()
+    for place, sample in enumerate(golden["samples"]):
+        sample["file"] = f"files/{place}.bin"
+        values = np.fromfile(folder / "input-0.bin", np.float32).reshape(len(golden["samples"]), -1)[place]
+        values.tofile(folder / sample["file"])
+    (folder / "golden.json").write_text(json.dumps(golden))
+    app = folder / ("app.mjs" if program == "node" else "app.py")
+    own = _PREPROCESS[program]
+    before = app.read_text()
+    model, samples = artifact(study, SETTINGS[program]), len(golden["samples"])
+    app.write_text(before + own.format(change=""))
+    assert outcome(folder, program, model)[:2] == (2 * samples + 2, 0)
+    app.write_text(before + own.format(change=" / 2"))
+    _passed, failed, text = outcome(folder, program, model)
+    assert failed == samples
+    assert "compare your preprocessing with the one that was measured" in " ".join(text.split())
+
+
+def test_tolerances_say_what_was_measured(study):
+    golden = json.loads((export(study, "pytest") / "golden.json").read_text())
+    record = read_study(study)
+    python, node = (outputs_of(record, SETTINGS["pytest"], runtime) for runtime in ("python", "node-wasm"))
+    output = golden["outputs"][0]
+    assert output["measured"] == float(np.abs(python.astype(np.float64) - node).max())
+    assert output["tolerance"] >= 2 * output["measured"]
+    assert output["tolerance"] <= 2 * output["measured"] + 1e-6
+
+
+def test_every_program_has_its_files(study):
+    for program, framework in FRAMEWORKS.items():
+        done = quantlab_in_process(
+            "export", "test", study, "--setting", "tfjs-uint8", "--runtime", program, "--out", program, cwd=study.parent
+        )
+        assert done.status == 0, done.stderr
+        assert framework.command in done.stderr
+        assert (study.parent / program / framework.written).is_file()
+        assert "MIT-0" in (study.parent / program / "README.md").read_text()
+
+
+REFUSED = {
+    "no program": (("--setting", "tfjs-uint8"), "name a test program with --runtime; choose from "),
+    "another program": (("--runtime", "vitests"), "there is no 'vitests'; did you mean 'vitest'"),
+    "no setting": (("--runtime", "node"), "name a setting with --setting; choose from "),
+    "another setting": (
+        ("--runtime", "node", "--setting", "tfjs-uint9"),
+        "the study has no measured setting 'tfjs-uint9'; did you mean 'tfjs-uint8'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(options, message, study):
+    done = quantlab_in_process("export", "test", study, *options, cwd=study.parent)
+    assert done.status == 2
+    assert message in done.last
+
+
+# Which samples are chosen
+
+_outputs = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 60), st.integers(1, 4)),
+    elements=st.floats(-10, 10, width=32) | st.just(np.nan),
+)
+
+
+@given(_outputs, st.integers(1, 20), st.booleans())
+def test_samples_are_finite_different_and_not_too_many(outputs, count, classes):
+    chosen = choose_samples(outputs, np.zeros_like(outputs), classes=classes, count=count)
+    rows = [one.row for one in chosen]
+    finite = np.isfinite(outputs).all(axis=1)
+    assert rows == sorted(set(rows))
+    assert len(rows) == min(count, int(finite.sum()))
+    assert all(finite[row] for row in rows)
+
+
+def test_the_narrowest_of_each_class_and_the_largest_difference_are_chosen():
+    rng = np.random.default_rng(0)
+    outputs = rng.uniform(0, 1, (300, 5))
+    reference = outputs.copy()
+    reference[123] += 9
+    chosen = {one.row: one.why for one in choose_samples(outputs, reference, classes=True, count=12)}
+    margins = np.diff(np.sort(outputs, axis=1)[:, -2:], axis=1)[:, 0]
+    for label in range(5):
+        mine = np.flatnonzero(outputs.argmax(axis=1) == label)
+        assert chosen[int(mine[margins[mine].argmin()])] == "class"
+    assert chosen[123] == "drift"
+    assert list(chosen.values()).count("margin") >= 3
