@@ -71,7 +71,7 @@ from quantlab.types.tuning import (
     TunedWeights,
     Tuning,
 )
-from quantlab.types.variant import KEEPS_FLOAT, NARROW_DTYPES, TUNED, Port, Setting, Variant, float32_of
+from quantlab.types.variant import CODES, KEEPS_FLOAT, NARROW_DTYPES, TUNED, Port, Setting, Variant, float32_of
 from quantlab.types.verdict import (
     SEVERITY,
     SIMILAR_SIZE,
@@ -89,6 +89,7 @@ __all__ = [
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
     "ANY_LOOK",
+    "CODES",
     "ERROR_FIGURES",
     "EVERY_CHANNEL",
     "KEEPS_FLOAT",
