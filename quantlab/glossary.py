@@ -205,7 +205,7 @@ GLOSSARY: Mapping[str, str] = {
     "tap": "A tensor inside a variant that is read while the variant runs.",
     "target": "Where the model will be used: web, web-mobile, node, android or any. "
     "It decides which formats, runtimes and sizes count.",
-    "tensor": "An array of numbers: an input of the model, or what an op inside it writes.",
+    "tensor": "An array of numbers: an input or output of the model, or what an op inside it writes.",
     "TFLite version": "Oldest TFLite version that can run the file, as its converter wrote it.",
     "time / float32": "Median time divided by that of the float32 variant of the format in the same runtime. "
     "A value below 1 is faster.",
@@ -314,7 +314,6 @@ SYNONYMS: Mapping[str, str] = {
     "dtype": "port",
     "name": "port",
     "range seen": "range",
-    "tensor": "port",
     "another answer": "outcome",
     "refused": "outcome",
     "same answer": "outcome",
