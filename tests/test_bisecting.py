@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from quantlab.errors import StudyError, UsageError
 from quantlab.runtimes.elsewhere import PACKAGES, Package, Release
 from quantlab.study.bisecting import BisectOptions, bisect_study
+from quantlab.study.bisecting.bisect import _last_line
 from quantlab.study.bisecting.search import releases_between, search
 from quantlab.types.bisecting import TriedRelease
 from quantlab_reports.bisected import bisection_table
@@ -123,6 +124,21 @@ def test_an_end_that_does_not_run_ends_the_search(place):
     assert str(refused.value) == (
         "fake 2.0.0 does not run tflite-dynamic (libmissing.so: cannot open shared object file); choose another release"
     )
+
+
+@pytest.mark.parametrize(
+    ("printed", "line"),
+    [
+        pytest.param(
+            "abort\nRuntimeError: no wasm\n    at f (x.js:1)\n\nNode.js v24\n", "RuntimeError: no wasm", id="Node"
+        ),
+        pytest.param("Traceback …\nImportError: libx.so\n", "ImportError: libx.so", id="Python"),
+        pytest.param("one\ntwo\n", "two", id="no error"),
+        pytest.param("\n", "no message", id="nothing"),
+    ],
+)
+def test_the_line_that_says_why_a_release_ended(printed, line):
+    assert _last_line(printed) == line
 
 
 def test_the_command_names_the_packages(place):

@@ -90,7 +90,7 @@ def _node_install(package: Package, version: str, folder: Path) -> Release:
     folder.mkdir(parents=True)
     (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
     wanted = [f"{package.requirement}@{version}", *(one.format(version=version) for one in package.beside)]
-    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     _output([*_npm(), "install", *flags, "--prefix", str(folder), *wanted], f"{package.requirement} {version}")
     shutil.copyfile(DUMPERS / "dump.mjs", folder / "dump.mjs")
     return Release((find_node()[0], str(folder / "dump.mjs")), folder)
@@ -137,7 +137,8 @@ def _output(command: list[str], what: str) -> str:
     return done.stdout
 
 
-_NUMPY = ("numpy",)
+_NUMPY = ('numpy<2; python_version < "3.13"', 'numpy; python_version >= "3.13"')
+"""The same for all releases; those of before NumPy 2 need an older one."""
 _WASM = ("@tensorflow/tfjs-backend-wasm@{version}",)
 _ALL = (
     Package("litert", "ai-edge-litert", ".tflite", _python_versions, _python_install, beside=_NUMPY),

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -225,7 +226,13 @@ def _spec(study: Study) -> TensorSpec:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+    """The line of what a program printed that says why it ended: the last one about an error, or the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return (errors or lines or ["no message"])[-1]
+
+
+_ERROR = re.compile(r"\bError\b|Error:|error:", re.ASCII)
 
 
 def _apart(ones: Array, others: Array) -> float:

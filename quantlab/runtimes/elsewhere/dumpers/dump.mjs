@@ -276,6 +276,7 @@ async function runTfjsFile(path, inputs, fs) {
 
 /** Choose the backend of WebAssembly, with one thread, if it is installed. */
 async function useWasm(tf) {
+  globalThis.fetch = undefined;  // releases before 4 would fetch their own files by it, which Node.js refuses
   const wasm = await import('@tensorflow/tfjs-backend-wasm').catch(() => null);
   if (!wasm) return;
   const { createRequire } = await import('node:module');
