@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.runtimes.elsewhere import PACKAGES, Package, Release
+from quantlab.runtimes.elsewhere import DUMPERS, PACKAGES, Package, Release
 from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.bisecting.search import releases_between, search
 from quantlab.types.bisecting import TriedRelease
@@ -34,13 +34,18 @@ for batch in inputs.batches(50):
     flat = values.reshape(batch.count, -1)[:, :10].astype(np.float32)
     if MOVED:
         flat = flat[:, ::-1]
+    if VERSION == {spoiled!r}:
+        flat = flat * np.float32(np.nan)
     outputs.add(batch, {{"output_0": flat + np.float32(len(VERSION) * 1e-6)}})
 outputs.write(sys.argv[3])
 """
 
 
-def registry(*, broken=None, missing=None):
-    """A package of which releases from `MOVED` on reverse the outputs; one may not run, one not be installable."""
+def registry(*, broken=None, missing=None, spoiled=None):
+    """A package of which releases from `MOVED` on reverse the outputs.
+
+    One may not run, one not be installable, and one give NaN.
+    """
     order = releases_between(VERSIONS, "1.0.0", "2.0.0", "fake")
 
     def install(_package, version, folder):
@@ -48,7 +53,7 @@ def registry(*, broken=None, missing=None):
             raise StudyError(f"fake {version} could not be fetched (404); see the registry for what exists")
         folder.mkdir(parents=True)
         moved = version in order and order.index(version) >= order.index(MOVED)
-        (folder / "run.py").write_text(_RELEASE.format(version=version, moved=moved, broken=broken))
+        (folder / "run.py").write_text(_RELEASE.format(version=version, moved=moved, broken=broken, spoiled=spoiled))
         return Release((sys.executable, str(folder / "run.py")), folder)
 
     return {"fake": Package("fake", "fake", ".tflite", lambda _: VERSIONS, install)}
@@ -76,6 +81,22 @@ def test_the_planted_release_is_found(place):
 def test_the_good_end_may_be_the_newer_one(place):
     done = run(place, registry(), good="2.0.0", bad="1.0.0")
     assert (done.last_good, done.first_bad) == (MOVED, "1.10.0")
+
+
+def test_an_installed_release_has_the_dumper_of_today_and_a_program(place):
+    done = run(place, registry())
+    stale, gone = (place / "cache" / "fake" / version for version in ("1.0.0", "2.0.0"))
+    (stale / "dump.py").write_text("of an older quantlab")
+    (gone / "installed").write_text(f"{place / 'removed' / 'python'}\nrun.py")
+    assert run(place, registry()) == done
+    assert (stale / "dump.py").read_bytes() == (DUMPERS / "dump.py").read_bytes()
+
+
+def test_a_release_that_gives_nan_is_like_neither_end(place):
+    done = run(place, registry(spoiled="1.10.0"))
+    assert (done.last_good, done.first_bad, done.between) == ("1.9.0", MOVED, ("1.10.0",))
+    (skipped,) = (one for one in done.tried if one.outcome == "skipped")
+    assert skipped.reason == "its outputs are NaN or infinite where those of both ends are not, or the reverse"
 
 
 @pytest.mark.parametrize("how", ["broken", "missing"])
