@@ -1,6 +1,7 @@
 """Rows from outputs that another program wrote, and the programs that write them."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from tfjs_pages import INSTALLED, open_browser, opened
 
 from quantlab.errors import QuantlabError
 from quantlab.runtimes.browser import find_browser
+from quantlab.runtimes.elsewhere import DUMPERS
 from quantlab.runtimes.node import find_node
 from quantlab.samples import as_fed, checksums
 from quantlab.store import Store
@@ -503,6 +505,23 @@ def test_the_javascript_dumper_runs_in_a_page(study):
     np.testing.assert_array_equal(
         outputs_of(read_study(study), "tfjs-uint8", "my-app"), outputs_of(read_study(study), "tfjs-uint8", "node-wasm")
     )
+
+
+@pytest.mark.parametrize("name", ["plain", "a#b %20?ä", "a link"])
+def test_the_javascript_dumper_is_a_program_in_any_folder(name, tmp_path):
+    folder = tmp_path / name
+    if name == "a link":
+        (tmp_path / "real").mkdir()
+        folder.symlink_to(tmp_path / "real")
+    folder.mkdir(exist_ok=True)
+    shutil.copy(DUMPERS / "dump.mjs", folder)
+    (folder / "other.mjs").write_text("import './dump.mjs'; console.log('imported');")
+    run, imported = (
+        subprocess.run([find_node()[0], folder / file], capture_output=True, text=True, check=False)
+        for file in ("dump.mjs", "other.mjs")
+    )
+    assert (run.returncode, run.stderr) == (2, "usage: node dump.mjs MODEL.json|MODEL.onnx INPUTS OUTPUTS.npz\n")
+    assert (imported.returncode, imported.stdout) == (0, "imported\n")
 
 
 def test_what_the_javascript_dumper_writes_is_a_sound_zip(study):
