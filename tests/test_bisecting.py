@@ -2,12 +2,14 @@
 
 import json
 import sys
+from typing import get_type_hints
 
 import pytest
 from command_line import quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantlab.cli.bisect import bisect
 from quantlab.errors import StudyError, UsageError
 from quantlab.runtimes.elsewhere import DUMPERS, PACKAGES, Package, Release
 from quantlab.study.bisecting import BisectOptions, bisect_study
@@ -149,6 +151,12 @@ def test_an_end_that_does_not_run_ends_the_search(place):
 def test_the_command_names_the_packages(place):
     done = quantlab_in_process("bisect", "digits.study", "--package", "litertt", "--good", "1", "--bad", "2", cwd=place)
     assert (done.status, done.last) == (2, "quantlab: there is no package 'litertt' to bisect; did you mean 'litert'?")
+
+
+def test_the_help_names_every_package():
+    (option,) = get_type_hints(bisect, include_extras=True)["package"].__metadata__
+    *names, last = PACKAGES
+    assert option.help == f"{', '.join(names)} or {last}."
 
 
 def test_what_each_package_opens(tmp_path):
