@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from study_fixtures import outputs_of, read_study
 from quantlab.runtimes.node import find_node
 from quantlab.samples import present_file
 from quantlab.types import Codes, Port
-from quantlab_reports.exports.golden.choice import choose_samples
+from quantlab_reports.exports.golden.choice import Chosen, choose_samples
 from quantlab_reports.exports.golden.write import FRAMEWORKS, input_tolerance
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules"
@@ -261,6 +262,20 @@ def test_samples_are_finite_different_and_not_too_many(outputs, count, classes):
     assert rows == sorted(set(rows))
     assert len(rows) == min(count, int(finite.sum()))
     assert all(finite[row] for row in rows)
+
+
+def test_outputs_are_read_in_blocks(tmp_path):
+    shape = (2_000, 16_384)
+    variant, reference = (
+        np.lib.format.open_memmap(tmp_path / name, "w+", np.float32, shape) for name in ("variant.npy", "reference.npy")
+    )
+    variant[1_999, 7] = 3
+    tracemalloc.start()
+    chosen = choose_samples(variant, reference, classes=True, count=4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert Chosen(1_999, "class") in chosen
+    assert peak < variant.nbytes
 
 
 def test_the_narrowest_of_each_class_and_the_largest_difference_are_chosen():

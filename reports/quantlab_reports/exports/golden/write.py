@@ -117,8 +117,8 @@ def _write(
     if variant is None:
         raise StudyError(f"the study has no artifact of '{trial.setting}'; run 'quantlab analyze' again")
     chosen = choose_samples(
-        np.asarray(mapped(trial.outputs[name])),
-        np.asarray(mapped(study.reference.outputs[name])),
+        mapped(trial.outputs[name]),
+        mapped(study.reference.outputs[name]),
         classes=study.classes,
     )
     if not chosen:
