@@ -8,6 +8,7 @@ import pytest
 from command_line import quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
+from study_fixtures import read_study
 
 from quantlab.cli.bisect import bisect
 from quantlab.errors import StudyError, UsageError
@@ -146,6 +147,15 @@ def test_an_end_that_does_not_run_ends_the_search(place):
     assert str(refused.value) == (
         "fake 2.0.0 does not run tflite-dynamic (libmissing.so: cannot open shared object file); choose another release"
     )
+
+
+def test_a_damaged_artifact_is_no_fault_of_a_release(place):
+    record = read_study(place / "digits.study")
+    file = next(trial.variant.path for trial in record.trials if trial.setting == "tflite-dynamic")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(StudyError) as refused:
+        run(place, registry())
+    assert str(refused.value) == ("the artifact of tflite-dynamic is damaged; run the same 'quantlab analyze' again")
 
 
 def test_the_command_names_the_packages(place):

@@ -17,11 +17,13 @@ from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.names import excerpt, nearest
 from quantlab.npy import mapped
 from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL
 from quantlab.runtimes.elsewhere import DUMPERS, PACKAGES, Package, Release, write_inputs
 from quantlab.statistics import answers_of
 from quantlab.store import Store
 from quantlab.study.bisecting.search import releases_between, search
 from quantlab.study.importing.dumps import read_dump
+from quantlab.study.integrity import intact_variant
 from quantlab.types import Study, TensorSpec, Variant
 from quantlab.types.bisecting import Bisection, TriedRelease
 
@@ -71,7 +73,8 @@ def bisect_study(
 
     Raises:
         UsageError: If package, release or setting is unknown, or the two ends give the same outputs.
-        StudyError: If the study is missing or damaged, or an end cannot be installed or does not run the artifact.
+        StudyError: If the study or the artifact is missing or damaged, or an end cannot be installed or does not run
+            the artifact.
     """
     store = Store(Path(study))
     record = store.read_study()
@@ -120,7 +123,10 @@ def _variant(study: Study, setting: str | None, package: Package) -> Variant:
     if not fitting:
         raise UsageError(f"the study has no artifact that {package.requirement} runs; add a setting to the study")
     quantized = [name for name, one in fitting.items() if not one.is_float32]
-    return fitting[setting or (quantized or [*fitting])[0]]
+    variant = fitting[setting or (quantized or [*fitting])[0]]
+    if intact_variant(variant, REAL) == "damaged":
+        raise StudyError(f"the artifact of {variant.name} is damaged; run the same 'quantlab analyze' again")
+    return variant
 
 
 @contextlib.contextmanager
