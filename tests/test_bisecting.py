@@ -2,14 +2,17 @@
 
 import json
 import sys
+from typing import get_type_hints
 
 import pytest
 from command_line import quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
+from study_fixtures import read_study
 
+from quantlab.cli.bisect import bisect
 from quantlab.errors import StudyError, UsageError
-from quantlab.runtimes.elsewhere import PACKAGES, Package, Release
+from quantlab.runtimes.elsewhere import DUMPERS, PACKAGES, Package, Release
 from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.bisecting.bisect import _last_line
 from quantlab.study.bisecting.search import releases_between, search
@@ -35,13 +38,18 @@ for batch in inputs.batches(50):
     flat = values.reshape(batch.count, -1)[:, :10].astype(np.float32)
     if MOVED:
         flat = flat[:, ::-1]
+    if VERSION == {spoiled!r}:
+        flat = flat * np.float32(np.nan)
     outputs.add(batch, {{"output_0": flat + np.float32(len(VERSION) * 1e-6)}})
 outputs.write(sys.argv[3])
 """
 
 
-def registry(*, broken=None, missing=None):
-    """A package of which releases from `MOVED` on reverse the outputs; one may not run, one not be installable."""
+def registry(*, broken=None, missing=None, spoiled=None):
+    """A package of which releases from `MOVED` on reverse the outputs.
+
+    One may not run, one not be installable, and one give NaN.
+    """
     order = releases_between(VERSIONS, "1.0.0", "2.0.0", "fake")
 
     def install(_package, version, folder):
@@ -49,7 +57,7 @@ def registry(*, broken=None, missing=None):
             raise StudyError(f"fake {version} could not be fetched (404); see the registry for what exists")
         folder.mkdir(parents=True)
         moved = version in order and order.index(version) >= order.index(MOVED)
-        (folder / "run.py").write_text(_RELEASE.format(version=version, moved=moved, broken=broken))
+        (folder / "run.py").write_text(_RELEASE.format(version=version, moved=moved, broken=broken, spoiled=spoiled))
         return Release((sys.executable, str(folder / "run.py")), folder)
 
     return {"fake": Package("fake", "fake", ".tflite", lambda _: VERSIONS, install)}
@@ -77,6 +85,22 @@ def test_the_planted_release_is_found(place):
 def test_the_good_end_may_be_the_newer_one(place):
     done = run(place, registry(), good="2.0.0", bad="1.0.0")
     assert (done.last_good, done.first_bad) == (MOVED, "1.10.0")
+
+
+def test_an_installed_release_has_the_dumper_of_today_and_a_program(place):
+    done = run(place, registry())
+    stale, gone = (place / "cache" / "fake" / version for version in ("1.0.0", "2.0.0"))
+    (stale / "dump.py").write_text("of an older quantlab")
+    (gone / "installed").write_text(f"{place / 'removed' / 'python'}\nrun.py")
+    assert run(place, registry()) == done
+    assert (stale / "dump.py").read_bytes() == (DUMPERS / "dump.py").read_bytes()
+
+
+def test_a_release_that_gives_nan_is_like_neither_end(place):
+    done = run(place, registry(spoiled="1.10.0"))
+    assert (done.last_good, done.first_bad, done.between) == ("1.9.0", MOVED, ("1.10.0",))
+    (skipped,) = (one for one in done.tried if one.outcome == "skipped")
+    assert skipped.reason == "its outputs are NaN or infinite where those of both ends are not, or the reverse"
 
 
 @pytest.mark.parametrize("how", ["broken", "missing"])
@@ -141,9 +165,24 @@ def test_the_line_that_says_why_a_release_ended(printed, line):
     assert _last_line(printed) == line
 
 
+def test_a_damaged_artifact_is_no_fault_of_a_release(place):
+    record = read_study(place / "digits.study")
+    file = next(trial.variant.path for trial in record.trials if trial.setting == "tflite-dynamic")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(StudyError) as refused:
+        run(place, registry())
+    assert str(refused.value) == ("the artifact of tflite-dynamic is damaged; run the same 'quantlab analyze' again")
+
+
 def test_the_command_names_the_packages(place):
     done = quantlab_in_process("bisect", "digits.study", "--package", "litertt", "--good", "1", "--bad", "2", cwd=place)
     assert (done.status, done.last) == (2, "quantlab: there is no package 'litertt' to bisect; did you mean 'litert'?")
+
+
+def test_the_help_names_every_package():
+    (option,) = get_type_hints(bisect, include_extras=True)["package"].__metadata__
+    *names, last = PACKAGES
+    assert option.help == f"{', '.join(names)} or {last}."
 
 
 def test_what_each_package_opens(tmp_path):

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,11 @@ from hypothesis.extra import numpy as arrays
 from study_fixtures import outputs_of, read_study
 
 from quantlab.runtimes.node import find_node
+from quantlab.samples import present_file
 from quantlab.study.importing import ImportOptions, import_outputs
-from quantlab_reports.exports.golden.choice import choose_samples
-from quantlab_reports.exports.golden.write import FRAMEWORKS
+from quantlab.types import Codes, Port
+from quantlab_reports.exports.golden.choice import Chosen, choose_samples
+from quantlab_reports.exports.golden.write import FRAMEWORKS, input_tolerance
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules"
 SETTINGS = {"node": "tfjs-uint8", "pytest": "tflite-dynamic"}
@@ -232,6 +236,47 @@ def test_what_is_refused(options, message, study):
     assert message in done.last
 
 
+def test_a_setting_that_is_nan_on_every_sample_has_no_test(study):
+    row = next(one for one in read_study(study).trials if (one.setting, one.runtime) == ("tfjs-uint8", "python"))
+    file = row.outputs["output_0"]
+    np.save(file, np.load(file) * np.float32(np.nan))
+    done = quantlab_in_process(
+        "export", "test", study, "--setting", "tfjs-uint8", "--runtime", "node", cwd=study.parent
+    )
+    assert (done.status, done.last) == (
+        2,
+        (
+            "quantlab: 'output_0' holds NaN or infinity on every sample, in the model or in 'tfjs-uint8', so nothing "
+            "can be expected of it; export the test of another setting"
+        ),
+    )
+
+
+def test_no_file_from_outside_the_source_is_copied(study):
+    photos = study.parent / "photos"
+    photos.mkdir()
+    for file in (photos / "one.png", study.parent / "secret.png"):
+        file.touch()
+    samples = replace(read_study(study).samples, source=str(photos))
+    names = ["one.png", "gone.png", "../secret.png", str(study.parent / "secret.png")]
+    assert [present_file(samples, name) for name in names] == [photos / "one.png", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("fed", "codes", "tolerance"),
+    [
+        pytest.param(np.array([0, 255], np.uint8), None, 1.0, id="one value of a pixel"),
+        pytest.param(np.array([-1, 1], np.float32), None, 2 / 255, id="floats of pixels"),
+        pytest.param(np.array([0, 30_000], np.int64), None, 0.0, id="tokens"),
+        pytest.param(np.array([0, 510], np.int16), Codes(0.1, 0, -32768, 32767), 2.0, id="codes of 16 bits"),
+        pytest.param(np.zeros((0, 3), np.float32), None, 0.0, id="nothing"),
+    ],
+)
+def test_by_how_much_preprocessing_may_differ(fed, codes, tolerance):
+    port = Port("image", "image", 0, (None,), fed.dtype.name, codes)
+    assert input_tolerance(fed, port) == pytest.approx(tolerance)
+
+
 # Which samples are chosen
 
 _outputs = arrays.arrays(
@@ -249,6 +294,20 @@ def test_samples_are_finite_different_and_not_too_many(outputs, count, classes):
     assert rows == sorted(set(rows))
     assert len(rows) == min(count, int(finite.sum()))
     assert all(finite[row] for row in rows)
+
+
+def test_outputs_are_read_in_blocks(tmp_path):
+    shape = (2_000, 16_384)
+    variant, reference = (
+        np.lib.format.open_memmap(tmp_path / name, "w+", np.float32, shape) for name in ("variant.npy", "reference.npy")
+    )
+    variant[1_999, 7] = 3
+    tracemalloc.start()
+    chosen = choose_samples(variant, reference, classes=True, count=4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert Chosen(1_999, "class") in chosen
+    assert peak < variant.nbytes
 
 
 def test_the_narrowest_of_each_class_and_the_largest_difference_are_chosen():

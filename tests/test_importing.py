@@ -101,6 +101,24 @@ def test_the_row_stays_as_long_as_samples_and_artifact_do(study):
     assert fewer.status == 0
 
 
+@pytest.mark.parametrize(
+    ("spoil", "state"),
+    [
+        pytest.param(lambda file: file.unlink(), "missing", id="deleted"),
+        pytest.param(lambda file: np.save(file, np.load(file)[::-1]), "damaged", id="in another order"),
+    ],
+)
+def test_files_of_an_import_that_changed_cost_its_row_alone(spoil, state, study, monkeypatch):
+    outputs, sha256, crc32 = truth(study)
+    monkeypatch.chdir(study.parent)
+    row = imported(study, write_npz(Path("app.npz"), outputs, sha256, crc32))
+    spoil(row.outputs[OUTPUT])
+    again = quantlab_in_process(*DIGITS, cwd=study.parent)
+    assert again.status == 2, "as with every row that failed"
+    failed = {trial.runtime: trial.failure.reason for trial in read_study(study).trials if trial.failure is not None}
+    assert failed == {"my-app": f"its imported outputs are {state}; import 'app.npz' again"}
+
+
 def test_outputs_that_are_imported_again_replace_the_row(study):
     outputs, sha256, crc32 = truth(study)
     worse = outputs[:, ::-1].copy()
@@ -303,6 +321,30 @@ FILES = {
             "of the model"
         ),
     ),
+    "an output that one line lacks": (
+        "app.jsonl",
+        b'{"sample": 0, "outputs": {"a": [1, 2], "b": 3}}\n{"sample": 1, "outputs": {"a": [1, 2]}}',
+        (
+            "line 2 of 'app.jsonl' has the outputs 'a', and a line before it 'a', 'b'; write the same outputs for each "
+            "sample"
+        ),
+    ),
+    "an output that one line has beside": (
+        "app.jsonl",
+        f'{LINE}\n{{"sample": 1, "outputs": {{"a": [1, 2], "b": 3}}}}'.encode(),
+        (
+            "line 2 of 'app.jsonl' has the outputs 'a', 'b', and a line before it 'a'; write the same outputs for each "
+            "sample"
+        ),
+    ),
+    "a checksum that one line lacks": (
+        "app.jsonl",
+        f'{LINE}\n{{"sample": 1, "crc32": 7, "outputs": {{"a": [1, 2]}}}}'.encode(),
+        (
+            "'app.jsonl' has no checksum for 1 sample of 2, the first of which is sample 0; write \"crc32\" in each "
+            "line or in none"
+        ),
+    ),
 }
 
 
@@ -464,6 +506,23 @@ def test_the_javascript_dumper_runs_in_a_page(study):
     np.testing.assert_array_equal(
         outputs_of(read_study(study), "tfjs-uint8", "my-app"), outputs_of(read_study(study), "tfjs-uint8", "node-wasm")
     )
+
+
+@pytest.mark.parametrize("name", ["plain", "a#b %20?ä", "a link"])
+def test_the_javascript_dumper_is_a_program_in_any_folder(name, tmp_path):
+    folder = tmp_path / name
+    if name == "a link":
+        (tmp_path / "real").mkdir()
+        folder.symlink_to(tmp_path / "real")
+    folder.mkdir(exist_ok=True)
+    shutil.copy(DUMPERS / "dump.mjs", folder)
+    (folder / "other.mjs").write_text("import './dump.mjs'; console.log('imported');")
+    run, imported = (
+        subprocess.run([find_node()[0], folder / file], capture_output=True, text=True, check=False)
+        for file in ("dump.mjs", "other.mjs")
+    )
+    assert (run.returncode, run.stderr) == (2, "usage: node dump.mjs MODEL.json|MODEL.onnx INPUTS OUTPUTS.npz\n")
+    assert (imported.returncode, imported.stdout) == (0, "imported\n")
 
 
 _LITERT = """async () => {

@@ -17,6 +17,7 @@ from tfjs_graphs import write as write_graph_model
 from quantlab.demo import MODEL
 from quantlab.lint import HAZARDS, choose_hazards
 from quantlab.lint import lint as examine
+from quantlab.study import find_hazards
 
 
 def product(path: Path, weights: object, opset: int = 17) -> Path:
@@ -33,6 +34,12 @@ def folder(tmp_path: Path) -> Path:
     product(tmp_path / "large.onnx", [[1, 1e5], [1, 1]], opset=11)
     product(tmp_path / "fine.onnx", [[1, 2], [3, 4]])
     return tmp_path
+
+
+def test_a_file_that_is_given_twice_is_examined_once(folder: Path) -> None:
+    once = find_hazards([folder / "broken.onnx", folder / "large.onnx"])
+    assert len(once.findings) == 3
+    assert find_hazards([folder / "broken.onnx", str(folder / "large.onnx"), folder / "broken.onnx"]) == once
 
 
 def spread_kernel() -> np.ndarray:

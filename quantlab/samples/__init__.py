@@ -15,7 +15,7 @@ from quantlab.samples.images import ImageFiles, image_files
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, told
+from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, present_file, told
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -55,6 +55,7 @@ __all__ = [
     "open_parts",
     "open_samples",
     "open_source",
+    "present_file",
     "read_class_names",
     "read_groups",
     "refuse_missing",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "named",
     "names_of",
     "origins_sha256",
+    "present_file",
     "told",
 ]
 
@@ -63,6 +64,16 @@ def files_of(samples: SampleSet) -> tuple[str, ...]:
     """
     with reading(samples.folder / FILES, SamplesError, "read the samples again"):
         return tuple(map(str, json.loads((samples.folder / FILES).read_text(encoding="utf-8"))))
+
+
+def present_file(samples: SampleSet, name: str) -> Path | None:
+    """The user's own file of a sample by its name from `files_of`.
+
+    None if it is not there any more, or if the name leads out of the source, as it may in a study of somebody else.
+    """
+    inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+    file = Path(samples.source) / name
+    return file if inside and file.is_file() else None
 
 
 def indices_of(samples: SampleSet) -> npt.NDArray[np.int64]:

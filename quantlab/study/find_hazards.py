@@ -20,8 +20,8 @@ def find_hazards(paths: Sequence[str | Path], *, select: Sequence[str] = (), ign
     (0, ())
 
     Args:
-        paths: Files and folders, in any number. Of a study, its model and all its artifacts are examined, and findings
-            have what it measured.
+        paths: Files and folders, in any number; one that is given twice is examined once. Of a study, its model and
+            all its artifacts are examined, and findings have what it measured.
         select: Ids of hazards, beginnings of ids, and globs; empty selects all.
         ignore: The same, for hazards to leave out; it wins over `select`.
 
@@ -33,7 +33,7 @@ def find_hazards(paths: Sequence[str | Path], *, select: Sequence[str] = (), ign
         StudyError: If a study cannot be read.
     """
     result = LintResult((), ())
-    for path in map(Path, paths):
+    for path in dict.fromkeys(map(Path, paths)):
         if (path / "study.json").is_file():
             result += lint_study(path, select=select, ignore=ignore)
         else:

@@ -15,7 +15,7 @@ class TriedRelease:
     version: str
     outcome: Literal["good", "bad", "skipped"]
     """`good` if its outputs are nearer to those of the good end, `bad` if nearer to the bad end, `skipped` if it cannot
-    be installed or does not run the artifact."""
+    be installed, does not run the artifact, or gives NaN or infinity where both ends do not."""
     from_good: float | None = None
     """Largest difference of the scored output from that of the good end; None if skipped."""
     from_bad: float | None = None

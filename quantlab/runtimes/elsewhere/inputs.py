@@ -12,14 +12,14 @@ percent-encoded, sizes between commas, -1 where a size is not known.
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
 from quantlab.npy import mapped
-from quantlab.samples import as_fed, checksums, files_of, indices_of
+from quantlab.samples import as_fed, checksums, files_of, indices_of, present_file
 from quantlab.types import Port, SampleSet, Study, TensorSpec, Variant
 
 __all__ = ["DUMPERS", "FORMAT", "write_inputs"]
@@ -125,16 +125,19 @@ def _copy_files(folder: Path, samples: SampleSet) -> tuple[Sequence[str] | None,
     """Copy the user's own files, where samples are files that are still there; return their names and a note."""
     if not (samples.folder / "files.json").is_file():
         return None, None
-    names, source = files_of(samples), Path(samples.source)
+    names = files_of(samples)
     missing = 0
     for name in names:
-        inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
-        if not (inside and (source / name).is_file()):
+        source = present_file(samples, name)
+        if source is None:
             missing += 1
             continue
         target = folder / "files" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target)
+        shutil.copyfile(source, target)
     if missing:
-        return names, f"{missing:,} of {len(names):,} files of '{source}' are not there any more, and not copied"
+        return (
+            names,
+            f"{missing:,} of {len(names):,} files of '{samples.source}' are not there any more, and not copied",
+        )
     return names, f"the files themselves are in '{folder / 'files'}'"

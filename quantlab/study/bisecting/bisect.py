@@ -9,25 +9,31 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.names import excerpt, nearest
+from quantlab.npy import mapped
 from quantlab.progress import Progress, Silent
-from quantlab.runtimes.elsewhere import PACKAGES, Package, Release, write_inputs
+from quantlab.registries import REAL
+from quantlab.runtimes.elsewhere import DUMPERS, PACKAGES, Package, Release, write_inputs
 from quantlab.statistics import answers_of
 from quantlab.store import Store
 from quantlab.study.bisecting.search import releases_between, search
 from quantlab.study.importing.dumps import read_dump
+from quantlab.study.integrity import intact_variant
 from quantlab.types import Study, TensorSpec, Variant
 from quantlab.types.bisecting import Bisection, TriedRelease
 
 __all__ = ["BisectOptions", "bisect_study"]
 
 Array = npt.NDArray[Any]
+
+_MARK = "installed"
+"""File in the folder of a release that is wholly installed: the program and its arguments, a line for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,8 @@ def bisect_study(
 
     Raises:
         UsageError: If package, release or setting is unknown, or the two ends give the same outputs.
-        StudyError: If the study is missing or damaged, or an end cannot be installed or does not run the artifact.
+        StudyError: If the study or the artifact is missing or damaged, or an end cannot be installed or does not run
+            the artifact.
     """
     store = Store(Path(study))
     record = store.read_study()
@@ -117,7 +124,10 @@ def _variant(study: Study, setting: str | None, package: Package) -> Variant:
     if not fitting:
         raise UsageError(f"the study has no artifact that {package.requirement} runs; add a setting to the study")
     quantized = [name for name, one in fitting.items() if not one.is_float32]
-    return fitting[setting or (quantized or [*fitting])[0]]
+    variant = fitting[setting or (quantized or [*fitting])[0]]
+    if intact_variant(variant, REAL) == "damaged":
+        raise StudyError(f"the artifact of {variant.name} is damaged; run the same 'quantlab analyze' again")
+    return variant
 
 
 @contextlib.contextmanager
@@ -161,55 +171,41 @@ class _Runs:
             values = self.outputs(version)
         except QuantlabError as error:
             return TriedRelease(version, "skipped", reason=str(error))
-        outcome = "good" if _apart(values, good) <= _apart(values, bad) else "bad"
-        return self.row(version, outcome, values, good, bad)
+        from_good, from_bad = _apart(values, good), _apart(values, bad)
+        if from_good == from_bad == np.inf:
+            reason = "its outputs are NaN or infinite where those of both ends are not, or the reverse"
+            return TriedRelease(version, "skipped", reason=reason)
+        return self.row(version, "good" if from_good <= from_bad else "bad", values, good, bad)
 
-    def row(self, version: str, outcome: str, values: Array, good: Array, bad: Array) -> TriedRelease:
+    def row(
+        self, version: str, outcome: Literal["good", "bad"], values: Array, good: Array, bad: Array
+    ) -> TriedRelease:
         """A release that ran."""
         changed = None
         if self.study.classes:
             ones, others = (answers_of(one, probabilities=self.study.probabilities) for one in (good, values))
             changed = int(np.count_nonzero(ones != others))
-        return TriedRelease(
-            version, "bad" if outcome == "bad" else "good", _apart(values, good), _apart(values, bad), changed
-        )
+        return TriedRelease(version, outcome, _apart(values, good), _apart(values, bad), changed)
 
     def _installed(self, version: str) -> Release:
-        """An installed release; a folder that was left unfinished is made again."""
+        """An installed release; one that was left unfinished, or whose program is gone, is installed again."""
         folder = self.options.cache / self.package.name / version
-        mark = folder / "installed"
-        if not mark.is_file():
+        release = _installed_before(folder)
+        if release is None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.parent.mkdir(parents=True, exist_ok=True)
-        release = self.package.install(self.package, version, folder) if not mark.is_file() else None
-        if release is not None:
-            mark.write_text("\n".join(release.command), encoding="utf-8")
-            return release
-        return Release(tuple(mark.read_text(encoding="utf-8").split("\n")), folder)
+            release = self.package.install(self.package, version, folder)
+            (folder / _MARK).write_text("\n".join(release.command), encoding="utf-8")
+        for dumper in DUMPERS.iterdir():  # an older quantlab may have installed it with another dumper
+            if (folder / dumper.name).is_file():
+                shutil.copyfile(dumper, folder / dumper.name)
+        return release
 
     def _run(self, release: Release, version: str) -> Array:
         model = self.package.model_of(self.variant.path) or self.variant.path
         with tempfile.TemporaryDirectory(prefix="quantlab-bisect-") as folder:
             file = Path(folder) / "outputs.npz"
-            command = [*release.command, str(model.absolute()), str(self.inputs), str(file)]
-            variables = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "NODE_PATH"}}
-            try:
-                done = subprocess.run(
-                    command,
-                    cwd=release.folder,
-                    env=variables,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=self.options.time_limit,
-                    check=False,
-                    stdin=subprocess.DEVNULL,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise StudyError(
-                    f"{self.package.requirement} {version} did not run {self.variant.name} within "
-                    f"{self.options.time_limit:,.0f} seconds; run fewer samples"
-                ) from error
+            done = self._ended([*release.command, str(model.absolute()), str(self.inputs), str(file)], release, version)
             if done.returncode or not file.is_file():
                 raise StudyError(
                     f"{self.package.requirement} {version} does not run {self.variant.name} "
@@ -218,10 +214,44 @@ class _Runs:
             spec = _spec(self.study)
             return np.array(read_dump(file, [spec], self.study.samples.n).outputs[spec.name], np.float64)
 
+    def _ended(self, command: list[str], release: Release, version: str) -> "subprocess.CompletedProcess[str]":
+        variables = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "NODE_PATH"}}
+        try:
+            return subprocess.run(
+                command,
+                cwd=release.folder,
+                env=variables,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=self.options.time_limit,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise StudyError(
+                f"{self.package.requirement} {version} cannot be started ({error.strerror}); remove "
+                f"'{release.folder}', so that it is installed again"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise StudyError(
+                f"{self.package.requirement} {version} did not run {self.variant.name} within "
+                f"{self.options.time_limit:,.0f} seconds; run fewer samples"
+            ) from error
+
+
+def _installed_before(folder: Path) -> Release | None:
+    """The release in a folder of the cache; None if it was not wholly installed, or its program is gone."""
+    try:
+        command = tuple((folder / _MARK).read_text(encoding="utf-8").split("\n"))
+    except (OSError, ValueError):
+        return None
+    return Release(command, folder) if Path(command[0]).is_file() else None
+
 
 def _spec(study: Study) -> TensorSpec:
     """The scored output with the shape that was observed."""
-    values = np.load(study.reference.outputs[study.scored_output], mmap_mode="r")
+    values = mapped(study.reference.outputs[study.scored_output])
     return TensorSpec(study.scored_output, (None, *values.shape[1:]), values.dtype.name)
 
 

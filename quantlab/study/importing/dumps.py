@@ -10,7 +10,7 @@ The samples are told by the hash of all, and the CRC-32 of each one that the pro
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _read_npy(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
 
 def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
     values: dict[str, Array] = {}
-    seen, crc32 = np.zeros(n, bool), np.full(n, -1, np.int64)
+    seen, told, crc32 = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
     about: Mapping[str, Any] = {}
     for number, line in _lines(path):
         if number == 1 and "sample" not in line:
@@ -126,18 +126,19 @@ def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
                 f"line {number} of '{path}' is about sample {excerpt(json.dumps(sample))}"
                 f"{', as a line before it' if again else ''}; write one line for each sample, from 0 to {n - 1:,}"
             )
-        seen[sample] = True
-        crc32[sample] = line.get("crc32", -1)
-        for output, given in _outputs_of(path, number, line, outputs).items():
-            if output not in values:
-                spec = next(one for one in outputs if one.name == output)
-                values[output] = np.full((n, *_sizes(spec)), np.nan, np.float64)
-            values[output][sample] = _numbers(given).reshape(values[output].shape[1:])
+        given = _outputs_of(path, number, line, outputs)
+        if not seen.any():
+            values = {spec.name: np.zeros((n, *_sizes(spec)), np.float64) for spec in outputs if spec.name in given}
+        _refuse_other_outputs(path, number, given, values)
+        seen[sample], told[sample], crc32[sample] = True, "crc32" in line, line.get("crc32", 0)
+        for output, nested in given.items():
+            values[output][sample] = _numbers(nested).reshape(values[output].shape[1:])
     _refuse_missing(path, seen)
+    _refuse_untold(path, told)
     return Dump(
         values,
         _text(about.get("samples_sha256")),
-        crc32 if (crc32 >= 0).all() and n else None,
+        crc32 if told.any() else None,
         _facts(about.get("environment")),
     )
 
@@ -174,6 +175,25 @@ def _refuse_missing(path: Path, seen: npt.NDArray[np.bool_]) -> None:
         raise SamplesError(
             f"'{path}' has no outputs for {counted(len(missing), 'sample')} of {len(seen):,}, the first of which is "
             f"sample {missing[0]:,}; write one line for each sample"
+        )
+
+
+def _refuse_other_outputs(path: Path, number: int, given: Collection[str], known: Collection[str]) -> None:
+    """Refuse a line with other outputs than the first, because a row of an array would have no values."""
+    if set(given) != set(known):
+        raise SamplesError(
+            f"line {number} of '{path}' has the outputs {listed([*given])}, and a line before it {listed([*known])}; "
+            f"write the same outputs for each sample"
+        )
+
+
+def _refuse_untold(path: Path, told: npt.NDArray[np.bool_]) -> None:
+    """Refuse checksums of some samples alone: the order of the others would not be checked."""
+    missing = np.flatnonzero(~told)
+    if missing.size and told.any():
+        raise SamplesError(
+            f"'{path}' has no checksum for {counted(len(missing), 'sample')} of {len(told):,}, the first of which is "
+            f'sample {missing[0]:,}; write "crc32" in each line or in none'
         )
 
 

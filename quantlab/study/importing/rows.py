@@ -1,13 +1,14 @@
 """The rows of imported outputs, scored like those of the runtimes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from quantlab.intact import intact_outputs
 from quantlab.names import joined
 from quantlab.store import Store
 from quantlab.study.compare import Comparison
 from quantlab.study.trial import scored_row
-from quantlab.types import ImportedOutputs, Imports, SampleSet, Trial
+from quantlab.types import Failure, ImportedOutputs, Imports, SampleSet, Trial, Variant
 
 __all__ = ["IMPORTS", "ImportedRows", "imported_rows", "read_imports", "with_imported"]
 
@@ -47,8 +48,8 @@ def imported_rows(
         samples: The samples of the table.
 
     Returns:
-        A row for each that was made from these samples and from an artifact of the table. Those of settings that the
-        table lacks are left out in silence.
+        A row for each that was made from these samples and from an artifact of the table; a failure, if its files are
+        missing or damaged. Those of settings that the table lacks are left out in silence.
     """
     made = {trial.setting: trial.variant for trial in trials if trial.variant is not None}
     rows, outdated = [], []
@@ -59,18 +60,26 @@ def imported_rows(
         if one.samples_sha256 != samples.sha256 or one.variant_sha256 != variant.sha256:
             outdated.append((one, "samples" if one.samples_sha256 != samples.sha256 else "artifact"))
             continue
-        row = Trial(
-            setting=one.setting,
-            runtime=one.runtime,
-            variant=variant,
-            ran_on=one.runtime,
-            environment=one.kept.environment,
-            outputs=one.kept.files,
-            imported=True,
-            notes=(*variant.notes, *_notes(one)),
-        )
-        rows.append(scored_row(row, comparison))
+        rows.append(_row(one, variant, comparison))
     return ImportedRows(tuple(rows), tuple(_outdated_words(outdated)))
+
+
+def _row(one: ImportedOutputs, variant: Variant, comparison: Comparison) -> Trial:
+    row = Trial(
+        setting=one.setting,
+        runtime=one.runtime,
+        variant=variant,
+        ran_on=one.runtime,
+        environment=one.kept.environment,
+        imported=True,
+        notes=(*variant.notes, *_notes(one)),
+    )
+    state = intact_outputs(one.kept)
+    if state in {"missing", "damaged"}:
+        return replace(
+            row, failure=Failure(f"its imported outputs are {state}; import '{one.source}' again", "scoring")
+        )
+    return scored_row(replace(row, outputs=one.kept.files), comparison)
 
 
 def _notes(one: ImportedOutputs) -> tuple[str, ...]:

@@ -294,7 +294,15 @@ async function runOnnxFile(path, inputs, fs) {
   return runOnnx(ort, session, inputs, { node: process.version });
 }
 
-if (typeof process !== 'undefined' && process.argv?.[1] && import.meta.url === new URL(`file://${process.argv[1]}`).href) {
+/** Whether Node.js was started with this file, whose path may be a link or hold any character. */
+async function isProgram() {
+  if (typeof process === 'undefined' || !process.versions?.node || !process.argv?.[1]) return false;
+  const [fs, url] = await Promise.all([import('node:fs/promises'), import('node:url')]);
+  const program = await fs.realpath(process.argv[1]).catch(() => '');
+  return program !== '' && program === await fs.realpath(url.fileURLToPath(import.meta.url)).catch(() => null);
+}
+
+if (await isProgram()) {
   await main(process.argv.slice(2)).catch((error) => {
     console.error(error.message);
     process.exit(2);

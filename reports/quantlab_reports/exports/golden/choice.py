@@ -1,10 +1,13 @@
 """Which samples a golden test has: those whose answers a small change of the artifact would change first."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from quantlab.statistics import blocks
 
 __all__ = ["Chosen", "choose_samples"]
 
@@ -29,7 +32,7 @@ def choose_samples(variant: Array, reference: Array, *, classes: bool, count: in
     largest differences, and the others are spread evenly over the samples. Samples with a NaN or infinity are left out.
 
     Args:
-        variant: (n, …), the scored output of the artifact.
+        variant: (n, …), the scored output of the artifact, at least one sample; read in blocks.
         reference: (n, …), that of the model.
         classes: Whether the last axis of a two-dimensional output holds classes.
         count: Largest number of samples.
@@ -39,25 +42,49 @@ def choose_samples(variant: Array, reference: Array, *, classes: bool, count: in
 
     >>> outputs = np.array([[0.9, 0.1], [0.5, 0.4], [0.1, 0.9], [0.3, 0.8]])
     >>> [(one.row, one.why) for one in choose_samples(outputs, outputs, classes=True, count=4)]
-    [(0, 'drift'), (1, 'class'), (2, 'margin'), (3, 'class')]
+    [(0, 'margin'), (1, 'class'), (2, 'drift'), (3, 'class')]
     """
-    rows = variant.reshape(len(variant), -1).astype(np.float64)
-    others = reference.reshape(len(reference), -1).astype(np.float64)
-    finite = np.isfinite(rows).all(axis=1) & np.isfinite(others).all(axis=1)
-    drift = _first(-np.abs(np.where(finite[:, None], rows - others, 0.0)).max(axis=1, initial=0.0), finite)
-    if not classes or rows.shape[1] < 2:
+    seen = [_Sensitivity.of(variant[rows], reference[rows]) for rows in blocks(variant)]
+    finite, drifts, margins, answers = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    drift = _first(-drifts, finite)
+    if not classes or variant[:1].size < 2:
         fine = np.flatnonzero(finite)
         even = fine[np.linspace(0, len(fine) - 1, count).round().astype(int)] if len(fine) else fine
         return _in_turns([("drift", drift), ("spread", even)], count)
-    ordered = np.sort(rows, axis=1)
-    margin = np.where(finite, ordered[:, -1] - ordered[:, -2], np.inf)
-    narrow, answers = _first(margin, finite), rows.argmax(axis=1)
+    narrow = _first(margins, finite)
     of_classes = [int(narrow[answers[narrow] == one][0]) for one in np.unique(answers[finite])]
-    of_classes.sort(key=lambda row: margin[row])
+    of_classes.sort(key=lambda row: margins[row])
     first = dict.fromkeys(of_classes[: max(1, count // 2)], "class")
     rest = [("margin", narrow[~np.isin(narrow, [*first])]), ("drift", drift[~np.isin(drift, [*first])])]
-    others_chosen = _in_turns(rest, count - len(first))
-    return tuple(sorted([*(Chosen(*one) for one in first.items()), *others_chosen], key=lambda one: one.row))
+    others = _in_turns(rest, count - len(first))
+    return tuple(sorted([*(Chosen(*one) for one in first.items()), *others], key=lambda one: one.row))
+
+
+class _Sensitivity(NamedTuple):
+    """What is known of each sample of a block, (k,) each."""
+
+    finite: npt.NDArray[np.bool_]
+    """Whether both outputs are finite; the rest means nothing where they are not."""
+    drift: npt.NDArray[np.float64]
+    """The largest difference from the reference."""
+    margin: npt.NDArray[np.float64]
+    """How far the largest value is above the second."""
+    answer: npt.NDArray[np.intp]
+    """Where the largest value is."""
+
+    @classmethod
+    def of(cls, variant: Array, reference: Array) -> "_Sensitivity":
+        """Look at the outputs of some samples, (k, …) each."""
+        rows, others = (
+            one.reshape(len(one), math.prod(one.shape[1:])).astype(np.float64) for one in (variant, reference)
+        )
+        finite = np.isfinite(rows).all(axis=1) & np.isfinite(others).all(axis=1)
+        rows, others = (np.where(finite[:, None], one, 0.0) for one in (rows, others))
+        drift = np.abs(rows - others).max(axis=1, initial=0.0)
+        if rows.shape[1] < 2:
+            return cls(finite, drift, np.zeros(len(rows)), np.zeros(len(rows), np.intp))
+        second, largest = np.partition(rows, -2, axis=1)[:, -2:].T
+        return cls(finite, drift, largest - second, rows.argmax(axis=1))
 
 
 def _first(values: Array, finite: npt.NDArray[np.bool_]) -> Array:

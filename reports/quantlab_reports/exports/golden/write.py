@@ -19,14 +19,14 @@ from quantlab.formats import artifact_files
 from quantlab.names import counted, nearest
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
-from quantlab.samples import as_fed, files_of, indices_of
+from quantlab.samples import as_fed, files_of, indices_of, present_file
 from quantlab.statistics import blocks
-from quantlab.types import PYTHON, SampleSet, Study, Trial, Variant
+from quantlab.types import PYTHON, Port, SampleSet, Study, Trial, Variant
 from quantlab_reports.exports.contract import Asked, Export, Written
 from quantlab_reports.exports.golden.choice import Chosen, choose_samples
 from quantlab_reports.subject import Subject
 
-__all__ = ["EXPORT", "FORMAT", "FRAMEWORKS", "export_golden"]
+__all__ = ["EXPORT", "FORMAT", "FRAMEWORKS", "export_golden", "input_tolerance"]
 
 FORMAT = "quantlab golden 1"
 SLACK = 2.0
@@ -108,7 +108,7 @@ def export_golden(subject: Subject, asked: Asked, registries: Registries = REAL)
 
     Raises:
         UsageError: If no setting or test program is named, either is unknown, or the folder is not empty.
-        StudyError: If the setting was not measured.
+        StudyError: If the setting was not measured, or its outputs are finite on no sample.
     """
     study, framework = subject.study, FRAMEWORKS.get(asked.runtime or "")
     if framework is None:
@@ -157,10 +157,15 @@ def _write(
     if variant is None:
         raise StudyError(f"the study has no artifact of '{trial.setting}'; run 'quantlab analyze' again")
     chosen = choose_samples(
-        np.asarray(mapped(trial.outputs[name])),
-        np.asarray(mapped(study.reference.outputs[name])),
+        mapped(trial.outputs[name]),
+        mapped(study.reference.outputs[name]),
         classes=study.classes,
     )
+    if not chosen:
+        raise StudyError(
+            f"'{name}' holds NaN or infinity on every sample, in the model or in '{trial.setting}', so nothing can be "
+            f"expected of it; export the test of another setting"
+        )
     rows = np.array([one.row for one in chosen])
     data = folder / framework.data
     data.mkdir(parents=True, exist_ok=True)
@@ -219,8 +224,15 @@ def _inputs(
             "dtype": fed.dtype.name,
             "shape": list(fed.shape[1:]),
             "file": f"input-{place}.bin",
-            "tolerance": float(np.ptp(fed.astype(np.float64))) / 255 if fed.size else 0.0,
+            "tolerance": input_tolerance(fed, ports[spec.name]),
         }
+
+
+def input_tolerance(fed: npt.NDArray[Any], port: Port) -> float:
+    """1/255 of the range, as two decoders may differ by one pixel value; 0 for numbers of things, such as tokens."""
+    if port.codes is None and fed.dtype.kind in "iub" and fed.dtype.itemsize > 1:
+        return 0.0
+    return float(np.ptp(fed.astype(np.float64))) / 255 if fed.size else 0.0
 
 
 def _outputs(
@@ -269,8 +281,8 @@ def _samples(folder: Path, samples: SampleSet, chosen: Sequence[Chosen]) -> list
     told = []
     for place, one in enumerate(chosen):
         about: dict[str, Any] = {"index": int(indices[one.row]), "why": one.why}
-        source = Path(samples.source) / names[one.row] if names else None
-        if source is not None and source.is_file():
+        source = present_file(samples, names[one.row]) if names else None
+        if source is not None:
             about["file"] = f"files/{place:02d}{source.suffix.lower()}"
             (folder / "files").mkdir(exist_ok=True)
             shutil.copyfile(source, folder / about["file"])
@@ -292,7 +304,8 @@ The test has {count} samples, chosen because their answers change first. It fail
 
 - a file of the artifact is not the one that was measured (SHA-256),
 - the runtime says another version than those that were measured,
-- your preprocessing gives other tensors than those in `input-*.bin`, by more than 1/255 of their range, or
+- your preprocessing gives other tensors than those in `input-*.bin`, by more than 1/255 of their range (integers of
+  more than 8 bits, such as tokens: at all), or
 - an output differs from `expected-*.bin` by more than the tolerance in `golden.json`: twice the largest difference that
   quantlab measured between runtimes, and a millionth of the largest output.
 
