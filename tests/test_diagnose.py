@@ -271,6 +271,16 @@ def test_whole_numbers_that_one_column_predicts_are_targets(tmp_path):
             ["2 labels of 2 are no class of the output: the labels go from -5 to 1000, and the output has 10 classes"],
             id="labels of something else",
         ),
+        pytest.param(
+            [7, 7],
+            [
+                (
+                    "all 2 labels are 7: a convention with which the model always answers this class would be right, "
+                    "so none can be named; give samples of several classes"
+                )
+            ],
+            id="labels of one class",
+        ),
     ],
 )
 def test_labels_that_are_no_classes_are_told(labels, notes):

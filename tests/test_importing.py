@@ -24,6 +24,7 @@ from quantlab.runtimes.elsewhere import DUMPERS, FORMAT
 from quantlab.runtimes.node import find_node
 from quantlab.samples import as_fed, checksums
 from quantlab.store import Store
+from quantlab.study import ReduceOptions, reduce_study
 from quantlab.study.importing import ImportOptions, import_outputs
 from quantlab.study.importing.dumps import read_dump
 from quantlab.types import Codes, Port, TensorSpec
@@ -249,6 +250,13 @@ def test_the_user_may_vouch_for_the_samples(study):
         imported(study, file, samples=sha256[:11])
 
 
+def test_a_program_of_the_user_cannot_run_subgraphs(study):
+    outputs, sha256, crc32 = truth(study)
+    imported(study, write_npz(study.parent / "app.npz", outputs[::, ::-1], sha256, crc32))
+    with pytest.raises(QuantlabError, match="in 'my-app' were imported, and quantlab cannot run sub-graphs there"):
+        reduce_study(study, ReduceOptions(SETTING, "my-app"))
+
+
 # Forms of files
 
 SPECS = [TensorSpec("a", (None, 2), "float32"), TensorSpec("b", (None, 1), "float32")]
@@ -299,6 +307,24 @@ FILES = {
         "app.jsonl",
         b'{"sample": 2, "outputs": {"a": [1, 2]}}',
         "line 1 of 'app.jsonl' is about sample 2; write one line for each sample, from 0 to 1",
+    ),
+    "a line that names no sample": (
+        "app.jsonl",
+        f'{LINE}\n{{"outputs": {{"a": [1, 2]}}}}'.encode(),
+        "line 2 of 'app.jsonl' does not say its \"sample\"; write one line for each sample, from 0 to 1",
+    ),
+    "a line with too few numbers": (
+        "app.jsonl",
+        b'{"sample": 0, "outputs": {"a": [1]}}',
+        (
+            "line 1 of 'app.jsonl' has 1 number for the output 'a', and the model gives 2; write the same output of "
+            "the same model"
+        ),
+    ),
+    "text for a number": (
+        "app.jsonl",
+        b'{"sample": 0, "outputs": {"a": [1, "abc"]}}',
+        "'app.jsonl' cannot be read (it holds \"abc\" where a number is expected); let the program write it again",
     ),
     "null for NaN": (
         "app.jsonl",
@@ -356,6 +382,12 @@ def test_files_that_cannot_be_read(name, content, message, tmp_path, monkeypatch
     with pytest.raises(QuantlabError) as refused:
         read_dump(Path(name), SPECS, 2)
     assert str(refused.value) == message
+
+
+def test_an_environment_that_is_no_json_is_named(tmp_path):
+    np.savez(tmp_path / "app.npz", a=np.zeros((2, 2)), __environment__="{bad")
+    with pytest.raises(QuantlabError, match="its __environment__ is not JSON: Expecting property name"):
+        read_dump(tmp_path / "app.npz", SPECS, 2)
 
 
 def test_lines_in_any_order_and_values_that_json_lacks(tmp_path):
@@ -442,6 +474,24 @@ def test_the_python_dumper_gives_the_row_of_python(study):
     np.testing.assert_array_equal(
         outputs_of(read_study(study), SETTING, "my-app"), outputs_of(read_study(study), SETTING, "python")
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nofile.tflite", ".", "app.npz"), "there is no 'nofile.tflite'"),
+        (("junk.tflite", "..", "app.npz"), "there is no '../inputs.json'"),
+        (("junk.tflite", ".", "nowhere/app.npz"), "there is no 'nowhere'"),
+        (("junk.tflite", ".", "app.npz"), "ValueError: The model is not a valid Flatbuffer buffer"),
+    ],
+)
+def test_the_python_dumper_says_in_one_line_what_is_wrong(arguments, message, study):
+    folder = export(study, "--setting", SETTING)
+    (folder / "junk.tflite").write_bytes(b"hello")
+    command = [sys.executable, "dump.py", *arguments]
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (2, [message])
+    assert "Traceback" not in done.stderr
 
 
 _NODE = """

@@ -171,6 +171,23 @@ def test_the_file_of_the_folder_is_read(tmp_path):
     assert "preprocessing-js-canvas" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("language", "told", "written"),
+    [
+        (
+            "kotlin",
+            "; add it to your application's project, and test it with './gradlew test'",
+            "in the project of your",
+        ),
+        ("python", "; test it there with 'pytest'", "Run `pytest` in this folder, or add it"),
+    ],
+)
+def test_where_the_test_runs_is_told(language, told, written, tmp_path):
+    done = run("export", "--to", language, "--size", "8x6", cwd=tmp_path)
+    assert done.last.endswith(told)
+    assert written in (tmp_path / f"preprocessing-{language}" / "README.md").read_text()
+
+
 def test_show(tmp_path):
     done = run("show", "--size", "8x6", "--colour", "grey", "--resize", "none", "--scale", "0.5", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")

@@ -70,7 +70,9 @@ def preprocessing(
         _show(pipeline, steps_of(pipeline), json=json)
         return OK
     exported = write_export(EXPORTERS[to], pipeline, out or Path(f"preprocessing-{to}"))
-    say(f"Preprocessing written to '{exported.folder}'; test it there with '{EXPORTERS[to].test}'")
+    exporter = EXPORTERS[to]
+    todo = "test it there with" if exporter.runs_alone else "add it to your application's project, and test it with"
+    say(f"Preprocessing written to '{exported.folder}'; {todo} '{exporter.test}'")
     if json:
         print_json({"folder": str(exported.folder), "files": exported.files, "pipeline_sha256": pipeline.sha256})
     return OK

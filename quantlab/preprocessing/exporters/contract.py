@@ -27,6 +27,13 @@ class Exporter:
     """Largest difference from Python that its test allows, in the values of the tensor."""
     differences: Callable[[Pipeline], tuple[str, ...]]
     """Where it cannot equal Python, as sentences for the README; empty if it always does."""
+    runs_alone: bool = True
+    """Whether the test runs in the folder as it is written; otherwise it needs the project of an application."""
+
+    @property
+    def where(self) -> str:
+        """Where its test runs, as words behind the command."""
+        return "in this folder" if self.runs_alone else "in the project of your application, with these files in it"
 
 
 def fixed_files(name: str) -> dict[str, str]:

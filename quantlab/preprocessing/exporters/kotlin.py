@@ -75,4 +75,5 @@ KOTLIN = Exporter(
     test="./gradlew test",
     tolerance=rounding,
     differences=_differences,
+    runs_alone=False,
 )

@@ -64,4 +64,5 @@ SWIFT = Exporter(
     test="swift test",
     tolerance=rounding,
     differences=_differences,
+    runs_alone=False,
 )

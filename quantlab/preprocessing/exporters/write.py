@@ -62,9 +62,10 @@ def _readme(exporter: Exporter, pipeline: Pipeline) -> str:
         f"{exporter.title}, written by `quantlab preprocessing export`. It turns pictures into samples of shape "
         f"{pipeline.shape} and data type {pipeline.dtype}."
     )
+    more = ", or add it to the tests of your application" if exporter.runs_alone else ""
     testing = (
-        f"Run `{exporter.test}` in this folder, or add it to the tests of your application. `vectors.json` names "
-        "images, their decoded pixels, and the tensors that Python makes of them. The largest difference that the test "
+        f"Run `{exporter.test}` {exporter.where}{more}. `vectors.json` names images, their decoded "
+        "pixels, and the tensors that Python makes of them. The largest difference that the test "
         f"allows is {exporter.tolerance(pipeline):.6g}. Vectors of another pipeline are refused by their hash."
     )
     steps = "\n".join(f"{number}. {text}" for number, text in enumerate(steps_of(pipeline), start=1))

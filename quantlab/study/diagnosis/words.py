@@ -65,21 +65,28 @@ def notes_on_output(outputs: npt.NDArray[Any], output: str) -> list[str]:
 
 
 def note_on_labels(labels: npt.NDArray[np.int64], classes: int) -> list[str]:
-    """What labels tell that are no classes of an output; mostly nothing.
+    """What labels tell that are no classes of an output, or all of one class; mostly nothing.
 
     Args:
         labels: (n,), at least one.
         classes: Number of the model's classes.
     """
+    notes = []
+    if len(labels) > 1 and labels.min() == labels.max():
+        notes.append(
+            f"all {len(labels):,} labels are {labels[0]}: a convention with which the model always answers this class "
+            f"would be right, so none can be named; give samples of several classes"
+        )
     outside = int(np.count_nonzero((labels < 0) | (labels >= classes)))
     if not outside:
-        return []
+        return notes
     return [
+        *notes,
         (
             f"{counted(outside, 'label')} of {len(labels):,} {'is' if outside == 1 else 'are'} no class of the output: "
             f"the labels go from {labels.min()} to {labels.max()}, and the output has "
             f"{counted(classes, 'class', 'classes')}"
-        )
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ The samples are told by the hash of all, and the CRC-32 of each one that the pro
 """
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,13 +93,20 @@ def _read_npz(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
         {output: array_of_npz(path, name, text=str(path)) for output, name in names.items()},
         texts.get(SAMPLES_SHA256),
         _checksums(array_of_npz(path, CRC32, text=str(path))) if CRC32 in held else None,
-        _facts(json.loads(texts[ENVIRONMENT])) if ENVIRONMENT in texts else {},
+        _facts(_json_of(texts[ENVIRONMENT])) if ENVIRONMENT in texts else {},
     )
 
 
 def _text_of(array: Array) -> str:
     """A text that is stored as a string, or as its bytes in UTF-8."""
     return array.tobytes().decode() if array.dtype == np.uint8 else str(array)
+
+
+def _json_of(environment: str) -> Any:
+    try:
+        return json.loads(environment)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its {ENVIRONMENT} is not JSON: {error.msg}") from error
 
 
 def _read_npy(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
@@ -119,20 +127,14 @@ def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
         if number == 1 and "sample" not in line:
             about = line
             continue
-        sample = line.get("sample")
-        if not isinstance(sample, int) or isinstance(sample, bool) or not 0 <= sample < n or seen[sample]:
-            again = isinstance(sample, int) and 0 <= sample < n
-            raise SamplesError(
-                f"line {number} of '{path}' is about sample {excerpt(json.dumps(sample))}"
-                f"{', as a line before it' if again else ''}; write one line for each sample, from 0 to {n - 1:,}"
-            )
+        sample = _sample_of(path, number, line, seen)
         given = _outputs_of(path, number, line, outputs)
         if not seen.any():
             values = {spec.name: np.zeros((n, *_sizes(spec)), np.float64) for spec in outputs if spec.name in given}
         _refuse_other_outputs(path, number, given, values)
         seen[sample], told[sample], crc32[sample] = True, "crc32" in line, line.get("crc32", 0)
         for output, nested in given.items():
-            values[output][sample] = _numbers(nested).reshape(values[output].shape[1:])
+            values[output][sample] = _of_line(path, number, output, nested, values[output].shape[1:])
     _refuse_missing(path, seen)
     _refuse_untold(path, told)
     return Dump(
@@ -141,6 +143,31 @@ def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
         crc32 if told.any() else None,
         _facts(about.get("environment")),
     )
+
+
+def _sample_of(path: Path, number: int, line: Mapping[str, Any], seen: npt.NDArray[np.bool_]) -> int:
+    """The sample that a line is about, which no line before it is about."""
+    remedy = f"write one line for each sample, from 0 to {len(seen) - 1:,}"
+    if "sample" not in line:
+        raise SamplesError(f"line {number} of '{path}' does not say its \"sample\"; {remedy}")
+    sample = line["sample"]
+    if isinstance(sample, int) and not isinstance(sample, bool) and 0 <= sample < len(seen):
+        if not seen[sample]:
+            return sample
+        raise SamplesError(f"line {number} of '{path}' is about sample {sample}, as a line before it; {remedy}")
+    raise SamplesError(f"line {number} of '{path}' is about sample {excerpt(json.dumps(sample))}; {remedy}")
+
+
+def _of_line(path: Path, number: int, output: str, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """The numbers of one line for one output, in the shape of one sample."""
+    values = _numbers(given)
+    size = math.prod(shape)
+    if values.size != size:
+        raise SamplesError(
+            f"line {number} of '{path}' has {counted(values.size, 'number')} for the output '{output}', and the model "
+            f"gives {size:,}; write the same output of the same model"
+        )
+    return values.reshape(shape)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -204,6 +231,9 @@ def _numbers(values: Any) -> npt.NDArray[np.float64]:
         raise ValueError(
             'it holds null, which JavaScript writes for NaN and infinity; write them as "NaN" and "Infinity"'
         )
+    wrong = [value for value in flat if not isinstance(value, int | float) and value not in _STRINGS]
+    if wrong:
+        raise ValueError(f"it holds {excerpt(json.dumps(wrong[0]))} where a number is expected")
     return np.array([_STRINGS[value] if isinstance(value, str) else float(value) for value in flat], np.float64)
 
 

@@ -197,6 +197,11 @@ def _pair(study: Study, setting: str, runtime: str, registries: Registries) -> _
         raise UsageError(
             f"the study has no setting '{setting}' that was measured in '{runtime}'; {nearest(setting, known)}"
         )
+    if trial.imported:
+        raise UsageError(
+            f"the outputs of '{setting}' in '{runtime}' were imported, and quantlab cannot run sub-graphs there; name "
+            f"a runtime of quantlab with --runtime"
+        )
     other = (trial.variant.float32, PYTHON) if runtime == PYTHON else (setting, PYTHON)
     baseline = measured.get(other)
     if (setting, runtime) == other:

@@ -155,7 +155,15 @@ def main(arguments: list[str]) -> int:
         print("usage: python dump.py MODEL.tflite|MODEL.onnx|FOLDER INPUTS OUTPUTS.npz", file=sys.stderr)
         return 2
     model, folder, file = arguments
-    RUNNERS[Path(model).suffix](model, Inputs(folder)).write(file)
+    missing = [path for path in (model, Path(folder, "inputs.json"), Path(file).parent) if not Path(path).exists()]
+    if missing:
+        print(f"there is no '{missing[0]}'", file=sys.stderr)
+        return 2
+    try:
+        RUNNERS[Path(model).suffix](model, Inputs(folder)).write(file)
+    except (ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
     print(f"wrote {file}")
     return 0
 
