@@ -124,6 +124,8 @@ GLOSSARY: Mapping[str, str] = {
     "itself, or have no metric.",
     "load time": "Time from the files to a model that can be called, in milliseconds. "
     "It excludes the import of the runtime's library.",
+    "log loss": "Mean of −ln(probability of the label), in nats; smaller is better. 'quantlab diagnose' fits a "
+    "temperature and the label noise first, so that confidence alone does not change it.",
     "loss from float32": "Accuracy of the float32 artifact minus that of an artifact, in percentage points. "
     "Positive is worse.",
     "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",
@@ -203,7 +205,7 @@ GLOSSARY: Mapping[str, str] = {
     "tap": "A tensor inside a variant that is read while the variant runs.",
     "target": "Where the model will be used: web, web-mobile, node, android or any. "
     "It decides which formats, runtimes and sizes count.",
-    "tensor": "An array of numbers: an input of the model, or what an op inside it writes.",
+    "tensor": "An array of numbers: an input or output of the model, or what an op inside it writes.",
     "TFLite version": "Oldest TFLite version that can run the file, as its converter wrote it.",
     "time / float32": "Median time divided by that of the float32 variant of the format in the same runtime. "
     "A value below 1 is faster.",
@@ -312,7 +314,6 @@ SYNONYMS: Mapping[str, str] = {
     "dtype": "port",
     "name": "port",
     "range seen": "range",
-    "tensor": "port",
     "another answer": "outcome",
     "refused": "outcome",
     "same answer": "outcome",

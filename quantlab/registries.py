@@ -10,7 +10,7 @@ from quantlab.samples.opening import FILE_LOADERS
 from quantlab.samples.source import FileLoader
 from quantlab.statistics import PAIRED_METRICS, PairedMetric
 from quantlab.types import PYTHON, Setting
-from quantlab_converters import CONVERTERS, Converter
+from quantlab_converters import CONVERTERS, Converter, plain_scheme
 
 __all__ = ["REAL", "Registries"]
 
@@ -71,7 +71,12 @@ class Registries:
     def takes(self, setting: Setting, kind: str) -> bool:
         """Whether this setting can be made from this kind of model."""
         converter = self.converters.get(setting.format)
-        return converter is not None and kind in converter.takes
+        return converter is not None and converter.makes(setting.scheme, kind)
+
+    def takes_unasked(self, setting: Setting, kind: str) -> bool:
+        """Whether this setting is made from this kind of model if no settings are named and it is no default one."""
+        converter = self.converters.get(setting.format)
+        return converter is not None and converter.makes_unasked(plain_scheme(setting.scheme), kind)
 
 
 REAL = Registries()

@@ -47,7 +47,10 @@ def tfjs_folder(place: Path) -> None:
     (place / "web" / "model.json").write_text("{}")
 
 
-ACCEPTED_MODELS = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
+ACCEPTED_MODELS = (
+    "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, an .onnx or .tflite file, or the "
+    "folder or model.json of a TensorFlow.js model"
+)
 
 MODELS = [
     Case(
@@ -94,10 +97,9 @@ MODELS = [
         lambda place: (place / "empty").mkdir(),
     ),
     Case(
-        "a model for TensorFlow.js",
+        "a model for TensorFlow.js that is none",
         "analyze web --data digits.npz",
-        "'web' is already converted for TensorFlow.js; give the model it was made from, and this "
-        "folder with --variant NAME=web",
+        "'web/model.json' has no weightsManifest, so it is not a tfjs model; convert the model again",
         tfjs_folder,
     ),
 ]

@@ -103,7 +103,11 @@ def test_only_scales_are_tried_on_features():
 
 def test_labels_that_are_one_too_high():
     answers = Answers(np.arange(10, dtype=np.int32), np.arange(1, 11), 10)
-    right = {one.name: int(one.right.sum()) for family in LABEL_FAMILIES for one in family.conventions(answers)}
+    right = {
+        one.name: int((one.labels == answers.answers).sum())
+        for family in LABEL_FAMILIES
+        for one in family.conventions(answers)
+    }
     assert right == {"labels − 1": 10, "labels + 1": 0}
 
 

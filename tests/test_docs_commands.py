@@ -38,7 +38,7 @@ def narrowed(words: Sequence[str]) -> list[str]:
     """
     if words[0] != "analyze":
         return list(words)
-    chosen = "--settings" in words or words[1].endswith(".onnx") or "serving-signature" in words
+    chosen = "--settings" in words or words[1].endswith((".onnx", ".tflite")) or "serving-signature" in words
     more = [*([] if chosen else FEW)]
     return [*words, *more, *([] if "--taps" in words else ALONE)]
 

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as arrays
 from study_fixtures import outputs_of, read_study
 
 from quantlab.runtimes.node import find_node
+from quantlab.study.importing import ImportOptions, import_outputs
 from quantlab_reports.exports.golden.choice import choose_samples
 from quantlab_reports.exports.golden.write import FRAMEWORKS
 
@@ -178,8 +179,39 @@ def test_every_program_has_its_files(study):
         )
         assert done.status == 0, done.stderr
         assert framework.command in done.stderr
-        assert (study.parent / program / framework.written).is_file()
+        assert (study.parent / program / framework.code / framework.written).is_file()
         assert "MIT-0" in (study.parent / program / "README.md").read_text()
+
+
+APPS = {
+    "android": ("assets/golden", {"kotlin/App.kt", "kotlin/Golden.kt", "kotlin/GoldenTest.kt"}),
+    "xctest": ("golden", {"swift/App.swift", "swift/Golden.swift", "swift/GoldenTests.swift"}),
+}
+
+
+@pytest.mark.parametrize("program", APPS)
+def test_apps_get_the_same_data_in_a_folder_of_its_own(program, study):
+    data, code = APPS[program]
+    plain = export(study, "pytest")
+    options = ("--setting", SETTINGS["pytest"], "--runtime", program, "--out", "app")
+    done = quantlab_in_process("export", "test", study, *options, cwd=study.parent)
+    assert done.status == 0, done.stderr
+    written = {str(file.relative_to(study.parent / "app")) for file in (study.parent / "app").rglob("*.*")}
+    names = {"golden.json", "input-0.bin", "expected-0.bin"}
+    assert written == {"README.md", *code, *(f"{data}/{name}" for name in names)}
+    assert all((study.parent / "app" / data / name).read_bytes() == (plain / name).read_bytes() for name in names)
+    assert "Interpreter" in (study.parent / "app" / min(code)).read_text(), "not the template of the format"
+
+
+def test_facts_that_an_app_told_are_versions_that_were_measured(study):
+    outputs = outputs_of(read_study(study), SETTINGS["pytest"], "python")
+    facts = json.dumps({"my-runtime": "1.2.3", "python": "9.9"})
+    np.savez(study.parent / "app.npz", outputs=outputs, __environment__=facts)
+    before = json.loads((export(study, "pytest") / "golden.json").read_text())["versions"]
+    shutil.rmtree(study.parent / "golden")
+    import_outputs(study, study.parent / "app.npz", ImportOptions(SETTINGS["pytest"], "my-app", trust_order=True))
+    after = json.loads((export(study, "pytest") / "golden.json").read_text())["versions"]
+    assert after == {**before, "my-runtime": ["1.2.3"], "python": [*before.get("python", []), "9.9"]}
 
 
 REFUSED = {

@@ -1,6 +1,7 @@
 """Rows from outputs that another program wrote, and the programs that write them."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from command_line import quantlab_in_process
 from hypothesis import given
@@ -18,6 +20,7 @@ from tfjs_pages import INSTALLED, open_browser, opened
 
 from quantlab.errors import QuantlabError
 from quantlab.runtimes.browser import find_browser
+from quantlab.runtimes.elsewhere import DUMPERS, FORMAT
 from quantlab.runtimes.node import find_node
 from quantlab.samples import as_fed, checksums
 from quantlab.store import Store
@@ -461,6 +464,60 @@ def test_the_javascript_dumper_runs_in_a_page(study):
     np.testing.assert_array_equal(
         outputs_of(read_study(study), "tfjs-uint8", "my-app"), outputs_of(read_study(study), "tfjs-uint8", "node-wasm")
     )
+
+
+_LITERT = """async () => {
+  const litert = await import('/litert/dist/index.js');
+  const { readInputs, runLiteRt } = await import('/inputs/dump.mjs');
+  await litert.loadLiteRt('/litert/wasm/');
+  const model = await litert.loadAndCompile('/model/model.tflite', { accelerator: 'wasm' });
+  return Array.from((await runLiteRt(litert, model, await readInputs('/inputs'))).npz());
+}"""
+_IMPORTS = '<script type="importmap">{"imports": {"@litertjs/wasm-utils": "/utils/dist/index.js"}}</script>'
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no Chromium")
+def test_the_javascript_dumper_runs_litert_in_a_page(study):
+    folder, file = export(study, "--setting", SETTING), artifact(study, SETTING)
+    served = {"inputs": folder, "model": file.parent}
+    served |= {"litert": MODULES / "@litertjs" / "core", "utils": MODULES / "@litertjs" / "wasm-utils"}
+    with open_browser() as browser, opened(browser, INSTALLED, served, f"<!doctype html>{_IMPORTS}") as page:
+        (study.parent / "app.npz").write_bytes(bytes(page.evaluate(_LITERT)))
+    imported(study, study.parent / "app.npz")
+    np.testing.assert_array_equal(
+        outputs_of(read_study(study), SETTING, "my-app"), outputs_of(read_study(study), SETTING, "node-wasm")
+    )
+
+
+def test_the_dumpers_run_onnx_alike(tmp_path):
+    """A file of two inputs and an output, in Python and in Node.js, on inputs that were written by hand."""
+    if not MODULES.is_dir():
+        pytest.skip("needs node_modules, which a development install has")
+    ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 3]) for name in ("a", "b", "c")]
+    node = onnx.helper.make_node("Mul", ["a", "b"], ["c"])
+    graph = onnx.helper.make_graph([node], "product", ports[:2], ports[2:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    feeds = []
+    for name, rows in zip("ab", values, strict=True):
+        rows.tofile(tmp_path / f"{name}.bin")
+        about = {"name": name, "tensor": name, "position": 0, "dtype": "float32", "shape": [3]}
+        feeds.append({**about, "file": f"{name}.bin", "sample_bytes": 12})
+    outputs = [{"name": "product", "tensor": "c", "position": 0, "dtype": "float32", "shape": [3]}]
+    manifest = {"format": FORMAT, "samples_sha256": "ab" * 32, "n": 5, "batch_size": 2, "inputs": feeds}
+    (tmp_path / "inputs.json").write_text(json.dumps({**manifest, "outputs": outputs}))
+    for dumper in ("dump.py", "dump.mjs"):
+        shutil.copy(DUMPERS / dumper, tmp_path)
+    (tmp_path / "node_modules").symlink_to(MODULES)
+    for program, file in ((sys.executable, "dump.py"), (find_node()[0], "dump.mjs")):
+        command = [program, file, str(tmp_path / "model.onnx"), ".", f"{file}.npz"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        arrays = np.load(tmp_path / f"{file}.npz")
+        np.testing.assert_array_equal(arrays["product"], values[0] * values[1])
+        crc32 = [zlib.crc32(b.tobytes(), zlib.crc32(a.tobytes())) for a, b in zip(*values, strict=True)]
+        assert arrays["__crc32__"].tolist() == crc32
 
 
 def test_what_the_javascript_dumper_writes_is_a_sound_zip(study):

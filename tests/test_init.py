@@ -108,7 +108,8 @@ def test_a_name_of_any_text_is_read_as_it_is(name, tmp_path):
         pytest.param(
             ["digit.keras"],
             "there is no model at 'digit.keras' (did you mean 'digits.keras'?); give a .keras file, an .h5 or .hdf5 "
-            "file of a whole Keras model, a SavedModel folder, or an .onnx file",
+            "file of a whole Keras model, a SavedModel folder, an .onnx or .tflite file, or the folder or model.json "
+            "of a TensorFlow.js model",
             id="no model",
         ),
     ],

@@ -172,7 +172,10 @@ def test_an_artifact_that_no_runtime_calls(tmp_path):
         2,
         [
             "model.json, fed with random values, seed 0: floats from 0 to 1 (give --data for real samples)",
-            "! model.json: it is not called in 'python'; choose --runtimes from node-wasm, node-cpu, node-native",
+            (
+                "! model.json: it is not called in 'python'; choose --runtimes from node-wasm, node-cpu, node-native, "
+                "chromium-wasm, chromium-webgl, chromium-webgl16, chromium-webgpu, chromium-cpu"
+            ),
         ],
     )
 
@@ -183,7 +186,8 @@ def test_an_artifact_that_no_runtime_calls(tmp_path):
         pytest.param(
             ["missing.keras"],
             "quantlab: there is no model at 'missing.keras'; give a .keras file, an .h5 or .hdf5 file of a whole Keras "
-            "model, a SavedModel folder, or an .onnx file",
+            "model, a SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a TensorFlow.js "
+            "model",
             id="no such model",
         ),
         pytest.param(
@@ -199,14 +203,8 @@ def test_an_artifact_that_no_runtime_calls(tmp_path):
         pytest.param(
             ["{conv}", "--runtimes", "python,serving-rest"],
             "quantlab: no calls are tried in the runtime 'serving-rest'; choose from python, node-wasm, node-cpu, "
-            "node-native",
+            "node-native, chromium-wasm, chromium-webgl, chromium-webgl16, chromium-webgpu, chromium-cpu",
             id="a server",
-        ),
-        pytest.param(
-            ["{conv}", "--runtimes", "chromium-webgl"],
-            "quantlab: no calls are tried in the runtime 'chromium-webgl'; choose from python, node-wasm, node-cpu, "
-            "node-native",
-            id="a browser",
         ),
         pytest.param(
             ["{conv}", "--settings", "tflite-int8"],

@@ -19,7 +19,10 @@ from quantlab.runtimes.requests import Open
 from quantlab.types import TensorSpec
 from quantlab.types.messages import Failed, Opened
 
-ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
+ACCEPTED = (
+    "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, an .onnx or .tflite file, "
+    "or the folder or model.json of a TensorFlow.js model"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -297,9 +300,16 @@ def as_it_is(model, folder):
             "conv",
             beside("model.json", '{"format": "graph-model", "modelTopology": {}, "weightsManifest": []}'),
             ModelOptions(),
-            "'{path}' is the description of a model for TensorFlow.js, so it is already converted; give the model it "
-            "was made from, and its folder with --variant NAME={folder}",
-            id="the model.json of tfjs",
+            "'{path}' contains weights but no layers; convert the whole model, not only its weights",
+            id="a model.json without a model",
+        ),
+        pytest.param(
+            "conv",
+            beside("model.json", '{"format": "graph-model", "modelTopology": {}}'),
+            ModelOptions(),
+            "'{path}' is the description of a model for TensorFlow.js without its weights; give one with a "
+            "weightsManifest, and the files that it lists beside it",
+            id="a model.json without weights",
         ),
         pytest.param(
             "conv",
@@ -359,9 +369,8 @@ def as_it_is(model, folder):
             "conv",
             folder_with("model.json"),
             ModelOptions(),
-            "'{path}' is already converted for TensorFlow.js; give the model it was made from, and "
-            "this folder with --variant NAME={path}",
-            id="a tfjs folder",
+            "'{path}/model.json' has no weightsManifest, so it is not a tfjs model; convert the model again",
+            id="a tfjs folder with an empty model.json",
         ),
         pytest.param(
             "conv",
@@ -374,9 +383,8 @@ def as_it_is(model, folder):
             "keras2_h5",
             renamed("model.tflite"),
             ModelOptions(),
-            "'{path}' is a TFLite file, so it is already converted; give the model it was made from, "
-            "and this file with --variant NAME={path}",
-            id="a .tflite file",
+            "'{path}' does not start like a TFLite file; give a .tflite file",
+            id="another file that is called .tflite",
         ),
         pytest.param(
             "module",

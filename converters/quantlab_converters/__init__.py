@@ -4,8 +4,8 @@ A converter runs in a process of its own (`convert_settings` starts it), since i
 since it needs oneDNN off where inference wants it on.
 """
 
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters.float_layers import Part
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact, RecipeRequest
+from quantlab_converters.float_layers import Part, plain_scheme
 from quantlab_converters.launch import Conversion, convert_settings, preloaded
 from quantlab_converters.registry import CONVERTERS
 
@@ -14,8 +14,10 @@ __all__ = [
     "Conversion",
     "ConversionRequest",
     "Converter",
+    "FromArtifact",
     "Part",
     "RecipeRequest",
     "convert_settings",
+    "plain_scheme",
     "preloaded",
 ]

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from quantlab.types import TunedWeights
 from quantlab_converters.float_layers import Part, plain_scheme
 
-__all__ = ["ConversionRequest", "Convert", "Converter", "RecipeRequest"]
+__all__ = ["ConversionRequest", "Convert", "Converter", "FromArtifact", "RecipeRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,16 @@ class RecipeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FromArtifact:
+    """What a converter makes of an artifact, whose weights are float32."""
+
+    schemes: tuple[str, ...]
+    """Those that are made without being asked for first."""
+    asked: tuple[str, ...] = ()
+    """More schemes, which are made only if they are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converter:
     """A member of the family, run in a child process with oneDNN off."""
 
@@ -109,11 +119,27 @@ class Converter:
     alone: bool = False
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")
-    """The kinds of model that it starts from."""
+    """The kinds of model that it starts from, for every scheme."""
+    from_artifact: Mapping[str, "FromArtifact"] = field(default_factory=dict)
+    """Kind of an artifact → what it makes of one, where that is less than all of its schemes."""
     more_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Scheme → distributions that decide what is written besides `packages`; `quantlab` if it writes the files itself.
 
     The others are optional: without one, `convert` raises a ConversionError that says how to install it."""
+
+    def makes(self, scheme: str, kind: str) -> bool:
+        """Whether a scheme is made from a kind of model."""
+        own = self.from_artifact.get(kind)
+        return kind in self.takes or (own is not None and plain_scheme(scheme) in {*own.schemes, *own.asked})
+
+    def makes_unasked(self, scheme: str, kind: str) -> bool:
+        """Whether it is made from a kind of model in a study that names no settings, if it is none of the defaults."""
+        own = self.from_artifact.get(kind)
+        return kind in self.takes or (own is not None and scheme in own.schemes and self.is_installed(scheme))
+
+    def is_installed(self, scheme: str) -> bool:
+        """Whether all optional packages that make a scheme are installed."""
+        return self.versions(scheme).keys() >= {*self.packages, *self.more_packages.get(plain_scheme(scheme), ())}
 
     def versions(self, *schemes: str) -> dict[str, str]:
         """Versions of the packages that decide what is written in these schemes; optional ones only if installed."""

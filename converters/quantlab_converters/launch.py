@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from quantlab.errors import QuantlabError
+from quantlab.formats import FORMATS
 from quantlab.processes import Child, ChildPool, Preload, PythonModule, messages_of, python_environment, tagged
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
 from quantlab.types.messages import Converted, Converting, Done, Failed, Message
@@ -16,8 +17,9 @@ __all__ = ["Conversion", "convert_settings", "preloaded"]
 
 
 def preloaded(source_format: str | None) -> Preload:
-    """What a converting process finds imported; a source that is an artifact already needs no TensorFlow."""
-    return CONVERTERS_WITHOUT_TENSORFLOW if source_format else CONVERTERS
+    """What a converting process finds imported: only tools for some artifacts need no TensorFlow."""
+    format_ = FORMATS.get(source_format or "")
+    return CONVERTERS if format_ is None or format_.python.with_tensorflow else CONVERTERS_WITHOUT_TENSORFLOW
 
 
 @dataclass(frozen=True, slots=True)

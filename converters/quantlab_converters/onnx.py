@@ -23,7 +23,7 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
 from quantlab.names import counted
-from quantlab_converters.contract import ConversionRequest, Converter
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact
 from quantlab_converters.float_layers import plain_scheme
 from quantlab_converters.onnx_apart import write_apart
 from quantlab_converters.onnx_float import KeptNodes, hold_in_float, kept_nodes, list_nodes, words_of_onnxruntime
@@ -276,4 +276,5 @@ CONVERTER = Converter(
     words=words_of_onnxruntime,
     apart=write_apart,
     takes=("Keras 3", "Keras 2", "SavedModel", "ONNX"),
+    from_artifact={"layers-model": FromArtifact((), asked=tuple(_SCHEMES))},
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from quantlab.errors import ConversionError
 from quantlab.formats.savedmodel.artifact import SERVED, SIGNATURE
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact, RecipeRequest
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
 
 __all__ = ["CONVERTER", "convert"]
@@ -53,4 +53,5 @@ CONVERTER = Converter(
     convert="quantlab_converters.savedmodel:convert",
     packages=("tensorflow",),
     recipe=_recipe,
+    from_artifact={"layers-model": FromArtifact((), asked=("float32",))},
 )

@@ -14,11 +14,14 @@ from pathlib import Path
 
 from quantlab.errors import ConversionError
 from quantlab.formats.tfjs import FORMAT
+from quantlab.formats.tfjs_float import write_float
 from quantlab.models.training import why_not_frozen
 from quantlab.types import KEEPS_FLOAT, TUNED
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact, RecipeRequest
+from quantlab_converters.copied import copy_artifact
 from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
+from quantlab_converters.tfjs_again import recipe_of_artifact
 from quantlab_converters.tfjs_loops import may_have_loops, repair_loops
 from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
 from quantlab_converters.tfjs_tuned import write_tuned
@@ -30,8 +33,7 @@ __all__ = ["CONVERTER", "convert", "store_again"]
 def convert(request: ConversionRequest) -> Iterator[str]:
     """See `Converter.convert`."""
     yield next(iter(request.schemes))  # a failure to freeze is attributed to the first scheme
-    float32 = request.schemes.get("float32", request.work / "float32")
-    _freeze(request, float32)
+    float32 = _float32(request)
     for scheme, folder in request.schemes.items():
         yield scheme
         if scheme == TUNED:
@@ -40,6 +42,20 @@ def convert(request: ConversionRequest) -> Iterator[str]:
             write_tuned(float32, folder, request.tuned)
         elif scheme != "float32":
             store_again(float32, folder, scheme, request.float_layers.get(scheme, ()))
+
+
+def _float32(request: ConversionRequest) -> Path:
+    """The folder of the float32 graph-model, which is also the artifact of its setting if that is asked for."""
+    asked = request.schemes.get("float32")
+    if request.format is None:
+        folder = asked or request.work / "float32"
+        _freeze(request, folder)
+        return folder
+    if asked is not None:
+        copy_artifact(FORMAT, request.source, asked)
+    folder = request.work / "float32"
+    write_float(request.source, folder)
+    return folder
 
 
 def _freeze(request: ConversionRequest, folder: Path) -> None:
@@ -138,6 +154,8 @@ def _recipe(request: RecipeRequest) -> str:
     With oneDNN, TensorFlow's optimizer would create ops that the converter refuses. Of a model with loops it ends with
     the changes of `quantlab_converters.tfjs_loops`.
     """
+    if request.format is not None:
+        return recipe_of_artifact(request)
     if plain_scheme(request.scheme) == PER_CHANNEL or request.scheme.endswith(KEEPS_FLOAT):
         return _PROGRAM.format(
             new_folder_import=NEW_FOLDER_IMPORT,
@@ -175,6 +193,9 @@ with tempfile.TemporaryDirectory() as float32:
 print(folder)
 """
 
+_STORED = ("float16", "uint8", "uint16")
+"""The schemes of the official converter that store weights in less."""
+
 CONVERTER = Converter(
     convert="quantlab_converters.tfjs:convert",
     packages=("tensorflow", "tensorflowjs"),
@@ -183,4 +204,8 @@ CONVERTER = Converter(
     words=partial(words_of_the_converter, FORMAT),
     tunable="quantlab_converters.tfjs_tuning:TunableGraph.open",
     more_packages=dict.fromkeys((PER_CHANNEL, TUNED), ("quantlab",)),
+    from_artifact={
+        "graph-model": FromArtifact(("float32", *_STORED, PER_CHANNEL), asked=(TUNED,)),
+        "layers-model": FromArtifact(("float32", *_STORED, PER_CHANNEL), asked=(TUNED,)),
+    },
 )

@@ -16,9 +16,11 @@ from quantlab.formats.tfjs_layers import FORMAT
 from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_nested_ports, refuse_unknown_layers
 from quantlab.models import read_keras_config
 from quantlab.types import KEEPS_FLOAT
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact, RecipeRequest
+from quantlab_converters.copied import copy_artifact
 from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
+from quantlab_converters.tfjs_layers_again import artifact_of, as_hdf5, recipe_of_artifact, stores_float32
 from quantlab_converters.tfjs_weights import refuse_unquantizable, stored_as, words_of_the_converter
 
 __all__ = ["CONVERTER", "convert", "saved_again", "write_layers_model"]
@@ -27,6 +29,9 @@ __all__ = ["CONVERTER", "convert", "saved_again", "write_layers_model"]
 def convert(request: ConversionRequest) -> Iterator[str]:
     """See `Converter.convert`."""
     yield next(iter(request.schemes))  # a failure to read the model is attributed to the first scheme
+    if (artifact := artifact_of(_given(request))) is not None:
+        yield from _convert_artifact(artifact, request)
+        return
     file = _hdf5(request)
     layers, where = read_keras_config(file).layers, f"'{_given(request)}'"
     refuse_unknown_layers(layers, where)
@@ -34,6 +39,17 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     for scheme, folder in request.schemes.items():
         yield scheme
         write_layers_model(file, folder, scheme, request.float_layers.get(scheme, ()))
+
+
+def _convert_artifact(artifact: Path, request: ConversionRequest) -> Iterator[str]:
+    """Make the settings of a layers-model that the user gave; with float32 weights, it is that setting itself."""
+    for scheme, folder in request.schemes.items():
+        yield scheme
+        if scheme == "float32" and stores_float32(artifact):
+            copy_artifact(FORMAT, artifact, folder)
+        else:
+            file = as_hdf5(artifact, request.work / "model.h5")
+            write_layers_model(file, folder, scheme, request.float_layers.get(scheme, ()))
 
 
 def _given(request: ConversionRequest) -> Path:
@@ -118,6 +134,8 @@ def _write(file: Path, folder: Path, scheme: str, kept: Mapping[str, str]) -> No
 def _recipe(request: RecipeRequest) -> str:
     """One line for a shell that runs the official converter, or a program if layers stay in float."""
     model = request.model or request.source
+    if (artifact := artifact_of(model)) is not None:
+        return recipe_of_artifact(artifact, request)
     of_keras = model.suffix in _HDF5
     if request.scheme.endswith(KEEPS_FLOAT):
         file = f"Path({str(model)!r})" if of_keras else f"saved_again(Path({str(request.source)!r}), model)"
@@ -153,4 +171,5 @@ CONVERTER = Converter(
     recipe=_recipe,
     parts=partial(list_parts, FORMAT),
     words=partial(words_of_the_converter, FORMAT),
+    from_artifact={"layers-model": FromArtifact(("float32", "float16", "uint8", "uint16"))},
 )

@@ -18,9 +18,10 @@ from quantlab.errors import ConversionError
 from quantlab.formats.tflite import FORMAT
 from quantlab.types import KEEPS_FLOAT
 from quantlab_converters import tflite_litert_quantizer as litert_quantizer
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, FromArtifact, RecipeRequest
 from quantlab_converters.float_layers import list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
+from quantlab_converters.tflite_again import quantize_file, recipe_of_artifact
 from quantlab_converters.tflite_float import half_way, keep, kept_taps, words_of_the_debugger
 from quantlab_converters.tflite_loops import close_lists, has_lists, has_loop
 
@@ -29,6 +30,9 @@ __all__ = ["CONVERTER", "convert"]
 
 def convert(request: ConversionRequest) -> Iterator[str]:
     """See `Converter.convert`."""
+    if request.format is not None:
+        yield from quantize_file(request)
+        return
     saved_model = request.work / "batch-1"
     for scheme, folder in request.schemes.items():
         yield scheme
@@ -214,6 +218,8 @@ _CALIBRATED = frozenset({"int8", "int16x8"})
 
 def _recipe(request: RecipeRequest) -> str:
     """A Python program with the steps of `_close_batch` and `_converted`."""
+    if request.format is not None:
+        return recipe_of_artifact(request)
     specs = ", ".join(
         f"{name!r}: tf.TensorSpec({[1, *shape]}, inputs[{name!r}].dtype, name={name!r})"
         for name, shape in request.input_shapes.items()
@@ -310,6 +316,9 @@ def _words(float32: Path, scheme: str, taps: Sequence[str]) -> str | None:
     return words_of_the_debugger(float32, scheme, taps)
 
 
+_USUAL = tuple(scheme for scheme in litert_quantizer.SCHEMES if not scheme.endswith("ai16"))
+"""The schemes of litert-quantizer without those of 16-bit activations, which only slow reference kernels compute."""
+
 CONVERTER = Converter(
     convert="quantlab_converters.tflite:convert",
     packages=("tensorflow",),
@@ -317,4 +326,8 @@ CONVERTER = Converter(
     parts=partial(list_parts, FORMAT),
     words=_words,
     more_packages=dict.fromkeys(litert_quantizer.SCHEMES, (litert_quantizer.PACKAGE,)),
+    from_artifact={
+        "TFLite": FromArtifact(("float32", *_USUAL), asked=tuple(litert_quantizer.SCHEMES)),
+        "layers-model": FromArtifact((), asked=(*_SCHEMES, *litert_quantizer.SCHEMES)),
+    },
 )

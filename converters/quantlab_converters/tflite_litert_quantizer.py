@@ -21,6 +21,7 @@ from quantlab.errors import ConversionError
 __all__ = [
     "PACKAGE",
     "SCHEMES",
+    "SIGNATURE",
     "build_recipe",
     "entries_that_keep",
     "program_of",
@@ -31,6 +32,9 @@ __all__ = [
 
 PACKAGE = "litert-quantizer"
 """The distribution that makes these schemes."""
+
+SIGNATURE = "serving_default"
+"""The signature that TensorFlow's converter writes."""
 
 _REQUIREMENT = f"{PACKAGE}==0.11.*"  # as the extra in pyproject.toml
 
@@ -122,15 +126,21 @@ def words_of_the_recipe(outputs: Iterable[str]) -> str:
 
 
 def quantize(
-    float32: Path, scheme: str, calibration: Mapping[str, Path], kept: Mapping[str, str] = MappingProxyType({})
+    float32: Path,
+    scheme: str,
+    calibration: Mapping[str, Path],
+    kept: Mapping[str, str] = MappingProxyType({}),
+    *,
+    signature: str = SIGNATURE,
 ) -> bytes:
     """Return the quantized TFLite file.
 
     Args:
-        float32: The float32 TFLite file, with the signature `serving_default`.
+        float32: The float32 TFLite file.
         scheme: A key of `SCHEMES`.
         calibration: Input → `.npy` of samples; only used by calibrated schemes.
         kept: As in `build_recipe`.
+        signature: The file's signature, whose inputs the samples are.
 
     Raises:
         ConversionError: If the scheme needs calibration samples and there are none.
@@ -145,7 +155,7 @@ def quantize(
         # The mode that its makers recommend. The default one fails on some models with "Tensor data is null".
         mode = CalibrationMode.CALIBRATION_PROFILER_BASED
         # One thread, so that sums do not depend on the number of cores.
-        ranges = quantizer.calibrate({"serving_default": _samples(calibration)}, num_threads=1, mode=mode)
+        ranges = quantizer.calibrate({signature: _samples(calibration)}, num_threads=1, mode=mode)
     return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
 
 
@@ -159,7 +169,13 @@ def _samples(calibration: Mapping[str, Path]) -> list[dict[str, Any]]:
     return [{name: np.array(array[index : index + 1]) for name, array in arrays.items()} for index in range(count)]
 
 
-def program_of(scheme: str, calibration: Mapping[str, Path], float_layers: Sequence[str] = ()) -> str:
+def program_of(
+    scheme: str,
+    calibration: Mapping[str, Path],
+    float_layers: Sequence[str] = (),
+    *,
+    signature: str = SIGNATURE,
+) -> str:
     """Lines of a Python program that quantize the file `float32.tflite` in `folder` and write `model.tflite` there.
 
     They need NumPy as `np`, and call litert-quantizer alone; if layers stay in float, quantlab finds their ops.
@@ -168,6 +184,7 @@ def program_of(scheme: str, calibration: Mapping[str, Path], float_layers: Seque
         scheme: A key of `SCHEMES`.
         calibration: As in `quantize`.
         float_layers: Entries of `--float-layers`.
+        signature: As in `quantize`.
     """
     made = SCHEMES[scheme]
     entries = [f"*{made.call}", *(repr(entry) for entry in (_FLOAT_ENDS if made.calibrated else ()))]
@@ -178,7 +195,7 @@ def program_of(scheme: str, calibration: Mapping[str, Path], float_layers: Seque
     return _PROGRAM.format(
         imports=_IMPORTS_OF_KEPT if float_layers else "",
         recipe="".join(f"    {entry},\n" for entry in entries),
-        calibrate=_CALIBRATE.format(files=files) if made.calibrated else "",
+        calibrate=_CALIBRATE.format(files=files, signature=signature) if made.calibrated else "",
         ranges="ranges, " if made.calibrated else "",
     )
 
@@ -196,7 +213,7 @@ samples = {{{files}}}
 count = len(next(iter(samples.values())))
 rows = [{{name: array[i : i + 1] for name, array in samples.items()}} for i in range(count)]
 mode = CalibrationMode.CALIBRATION_PROFILER_BASED
-ranges = quantizer.calibrate({{"serving_default": rows}}, num_threads=1, mode=mode)
+ranges = quantizer.calibrate({{{signature!r}: rows}}, num_threads=1, mode=mode)
 """
 
 _PROGRAM = """\

@@ -1,6 +1,7 @@
 """The options of `quantlab analyze`, which the tables of `quantlab batch` take as keys, too."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,6 +88,15 @@ class AnalysisGroup:
             "runtimes only. Repeatable.",
         ),
     ] = None
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Compare MODEL, which is an artifact, with this model or float artifact. [default: MODEL itself]",
+            show_default=False,
+        ),
+    ] = None
     variant_input: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,6 +134,7 @@ def analyze_options(
         variants=given.files,
         variant_runtimes=given.runtimes,
         variant_inputs=inputs_of(asked.variant_input or []),
+        reference=asked.reference,
         out=what.study,
         fallback=asked.fallback,
         model=opening.options,

@@ -73,7 +73,7 @@ def _write_report(folder: Path, html: Path) -> None:
 
 def begin_early(model: Path, out: Path | None) -> None:
     """Start importing TensorFlow for the children of a new study while this process imports its own modules."""
-    if model.exists() and model.suffix != ".onnx" and not (out or study_folder(model)).exists():
+    if model.exists() and model.suffix not in {".onnx", ".tflite"} and not (out or study_folder(model)).exists():
         from quantlab.processes.preload import warm_up_workers
 
         warm_up_workers(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")

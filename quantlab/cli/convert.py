@@ -23,7 +23,9 @@ def convert(
     model: Annotated[
         Path | None,
         typer.Argument(
-            help="A .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder; none with --from.", show_default=False
+            help="A .keras, .h5, .hdf5, .onnx or .tflite file, a SavedModel folder, or a TensorFlow.js model; none "
+            "with --from.",
+            show_default=False,
         ),
     ] = None,
     *,

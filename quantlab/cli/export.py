@@ -47,7 +47,7 @@ def export(
         str | None,
         typer.Option(
             help="model-explorer: the runtime. [default: python, or the first that was read] test: the program that "
-            "runs the test: node, vitest, jest or pytest."
+            "runs the test: node, vitest, jest, pytest, android or xctest."
         ),
     ] = None,
     figure: Annotated[

@@ -57,14 +57,17 @@ __all__ = [
 Model = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder.", show_default=False
+        metavar="MODEL",
+        help="Model: a .keras, .h5, .hdf5, .onnx or .tflite file, a SavedModel folder, or a TensorFlow.js model.",
+        show_default=False,
     ),
 ]
 ModelOrTable = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder. [default: that of [analyze]]",
+        help="Model: a .keras, .h5, .hdf5, .onnx or .tflite file, a SavedModel folder, or a TensorFlow.js model. "
+        "[default: that of [analyze]]",
         show_default=False,
     ),
 ]

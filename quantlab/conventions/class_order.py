@@ -6,7 +6,7 @@ import numpy as np
 
 from quantlab.conventions.contract import Answers, LabelConvention, LabelFamily
 from quantlab.names import shortened
-from quantlab.statistics import class_order, held_out_order
+from quantlab.statistics import class_order, held_out_labels
 
 __all__ = ["CLASS_ORDER"]
 
@@ -29,14 +29,14 @@ def _conventions(answers: Answers) -> Iterator[LabelConvention]:
         for output, label in enumerate(order.labels)
         if output != label and label in known
     ]
-    right = np.zeros(len(inside), np.bool_)
-    right[inside] = held_out_order(answers.answers[inside], answers.labels[inside], answers.classes)
+    outputs = np.full(len(inside), -1, np.int64)
+    outputs[inside] = held_out_labels(answers.answers[inside], answers.labels[inside], answers.classes)
     yield LabelConvention(
         _NAME,
         "classes in another order",
         "the labels number the classes in another order than the outputs of the model",
         f"number them so that {shortened(moved, most=_NAMED)}",
-        right,
+        outputs,
     )
 
 

@@ -115,8 +115,8 @@ class LabelConvention:
     cause: str
     change: str
     """The four as in `InputConvention`."""
-    right: NDArray[np.bool_]
-    """(n,): whether the answer to each sample is right, if the labels are read so."""
+    labels: NDArray[np.int64]
+    """(n,): the output that each label means, if the labels are read so; −1 for a label that means none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ def _conventions(answers: Answers) -> Iterator[LabelConvention]:
         "labels − 1",
         "the labels are one too high: they count from 1, or a class was added in front",
         "give y - 1",
-        answers.answers == answers.labels - 1,
+        answers.labels - 1,
     )
     yield LabelConvention(
         _NAME,
         "labels + 1",
         "the labels are one too low: the model has a class in front, such as a background, which they do not count",
         "give y + 1",
-        answers.answers == answers.labels + 1,
+        answers.labels + 1,
     )
 
 

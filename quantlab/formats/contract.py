@@ -84,6 +84,11 @@ class PythonExecutor:
     Its jobs name the float32 artifact and the weights in their options.
     """
 
+    @property
+    def with_tensorflow(self) -> bool:
+        """Whether TensorFlow computes the outputs."""
+        return "tensorflow" in self.packages
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JavaScriptExecutor:
@@ -113,7 +118,14 @@ class Format:
     served_by_signature: bool = False
     """Whether servers of models load its artifacts and call them by the name of a signature."""
     as_model: str | None = None
-    """Kind of model whose file is already an artifact of this format; None if there is none."""
+    """Kind of model whose file is already an artifact of this format; None if artifacts cannot be the reference."""
+    exported: bool = False
+    """Whether libraries for training export models straight to this format, so that a file alone is called a model."""
+    write_float: Callable[[Path, Path], None] | None = None
+    """Writes the artifact with the same weights in float32 into a new folder, in which `served` finds it.
+
+    None if artifacts whose weights are stored in less cannot be the reference.
+    """
     loaded: str | None = None
     """How loading changes the weights, if it undoes the memory savings of quantization; otherwise None."""
     looks: str

@@ -21,6 +21,7 @@ __all__ = [
     "artifact_sha256",
     "broken_claim",
     "describe_given",
+    "describe_runnable",
     "describe_variant",
     "download_size_of",
     "files_not_served",
@@ -61,6 +62,18 @@ def describe_variant(name: str, format_: Format, path: Path, model: ModelDescrip
         weights=contents.weights,
         notes=contents.notes,
     )
+
+
+def describe_runnable(name: str, format_: Format, path: Path, model: ModelDescription) -> Variant:
+    """Describe an artifact as far as is needed to run it; its hash is empty, and its sizes are 0.
+
+    Raises:
+        ArtifactError: As in `describe_variant`.
+    """
+    contents = format_.inspect(path)
+    inputs = _match("input", path, contents.inputs, model.inputs)
+    outputs = _match("output", path, contents.outputs, model.outputs)
+    return Variant(name, format_.name, path, "", 0, 0, inputs, outputs, contents.weights)
 
 
 def note_unquantized(weights: Mapping[str, int]) -> tuple[str, ...]:

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from quantlab.errors import ModelError
+from quantlab.errors import ArtifactError, ModelError
 from quantlab.foreign import reading
+from quantlab.formats import Format
 from quantlab.formats.onnx.file import external_files
+from quantlab.models.artifacts import as_artifact, narrow_dtypes, quantized_weights
 from quantlab.models.keras_layers import refuse_acting_layers
 from quantlab.models.not_models import refuse_not_a_model
 from quantlab.processes import import_path
@@ -23,15 +25,19 @@ __all__ = [
     "KerasConfig",
     "ModelFile",
     "ModelOptions",
+    "combined_sha256",
     "files_sha256",
     "identify",
     "is_keras_archive",
     "read_keras_config",
 ]
 
-Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
+Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX", "TFLite", "graph-model", "layers-model"]
 
-_ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
+_ACCEPTED = (
+    "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, an .onnx or .tflite file, or the "
+    "folder or model.json of a TensorFlow.js model"
+)
 
 
 _REMEDY = "it may be damaged, so copy or save it again"
@@ -59,6 +65,13 @@ class ModelFile:
     path: Path
     kind: Kind
     sha256: str
+    narrow: tuple[str, ...] = ()
+    """Data types narrower than float32 in which an artifact stores weights, those with most bytes first."""
+
+    @property
+    def quantized(self) -> str | None:
+        """The data type of the codes in an artifact; None for a model, and for an artifact whose weights are floats."""
+        return quantized_weights(self.narrow)
 
 
 def identify(path: Path, options: ModelOptions) -> ModelFile:
@@ -83,10 +96,12 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
             f"--shape is only for ONNX models with open sizes, and '{path}' is not one; its samples determine the "
             f"sizes, so leave --shape out"
         )
-    if path.is_dir():
-        return ModelFile(path, _folder_kind(path), files_sha256(path))
     if onnx:
         return ModelFile(path, "ONNX", _onnx_sha256(path))
+    if (artifact := as_artifact(path)) is not None:
+        return _artifact_file(path, *artifact)
+    if path.is_dir():
+        return ModelFile(path, _folder_kind(path), files_sha256(path))
     with reading(path, ModelError, _REMEDY):
         config = read_keras_config(path)
         if not options.unsafe:
@@ -151,11 +166,6 @@ def _nearest(path: Path) -> str:
 def _folder_kind(path: Path) -> Kind:
     if (path / "saved_model.pb").is_file():
         return "SavedModel"
-    if (path / "model.json").is_file():
-        raise ModelError(
-            f"'{path}' is already converted for TensorFlow.js; "
-            f"give the model it was made from, and this folder with --variant NAME={path}"
-        )
     raise ModelError(f"the folder '{path}' has no saved_model.pb, so it is not a SavedModel; give {_ACCEPTED}")
 
 
@@ -196,11 +206,6 @@ def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _read_h5(path: Path) -> KerasConfig:
-    if path.suffix == ".tflite":
-        raise ModelError(
-            f"'{path}' is a TFLite file, so it is already converted; "
-            f"give the model it was made from, and this file with --variant NAME={path}"
-        )
     said = _ask_h5(path)
     if "error" in said:
         raise ModelError(
@@ -250,7 +255,28 @@ def files_sha256(path: Path) -> str:
 
 def _onnx_sha256(path: Path) -> str:
     """SHA-256 of the file and of the external files with its weights."""
-    files = external_files(path, ModelError)
-    if files == [path]:
-        return files_sha256(path)
+    return combined_sha256(external_files(path, ModelError))
+
+
+def combined_sha256(files: Sequence[Path]) -> str:
+    """SHA-256 of the bytes of the only file, or of the hashes of several in their order."""
+    if len(files) == 1:
+        return files_sha256(files[0])
     return hashlib.sha256("".join(map(files_sha256, files)).encode()).hexdigest()
+
+
+def _artifact_file(path: Path, artifact: Path, format_: Format) -> ModelFile:
+    """An artifact that is given as the model.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    try:
+        return ModelFile(
+            path,
+            cast("Kind", format_.as_model),
+            combined_sha256(format_.files(artifact)),
+            narrow_dtypes(format_.inspect(artifact).weights),
+        )
+    except ArtifactError as error:
+        raise ModelError(str(error)) from error

@@ -75,10 +75,12 @@ def _json(path: Path) -> str | None:
             return None
     if not isinstance(document, dict):
         return None
-    if {"modelTopology", "weightsManifest"} & set(document):
+    if "weightsManifest" in document:
+        return None
+    if "modelTopology" in document:
         return (
-            f"is the description of a model for TensorFlow.js, so it is already converted; give the model it was made "
-            f"from, and its folder with --variant NAME={path.parent}"
+            "is the description of a model for TensorFlow.js without its weights; give one with a weightsManifest, and "
+            "the files that it lists beside it"
         )
     if {"class_name", "config"} <= set(document):
         return f"contains only the layers of a Keras model, without weights; load its weights and {_WHOLE}"

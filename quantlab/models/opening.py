@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import ModelError
+from quantlab.errors import ModelError, QuantlabError
+from quantlab.formats.tfjs_manifest import served
 from quantlab.models.exported import exported_call, keras_calls
 from quantlab.models.files import ModelFile, ModelOptions, read_keras_config
 from quantlab.models.graph_ops import refuse_acting_saved_model
@@ -21,12 +22,14 @@ from quantlab.models.h5_outside import refuse_outside
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
 from quantlab.models.precision import keras2_to_float32, keras3_to_float32, keras_quantization, stored_quantization
+from quantlab.models.rebuilt import rebuilt_model
 from quantlab.models.reference import Reference
 from quantlab.models.rescaling import rescaling_layers
+from quantlab.models.signatures import signature_specs
 from quantlab.models.training import training_layers
-from quantlab.types import ModelDescription, TensorSpec
+from quantlab.types import ModelDescription
 
-__all__ = ["open_reference"]
+__all__ = ["open_reference", "opens"]
 
 Arrays = Sequence[npt.NDArray[Any]]
 _DEFAULT_SIGNATURE = "serving_default"
@@ -70,7 +73,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     if file.kind == "ONNX":
         return open_onnx_reference(file, options, export.with_name("shaped") / file.path.name)
     opened = _OPENERS[file.kind](file, options, export)
-    inputs, outputs = _signature_specs(opened.saved_model, opened.signature)
+    inputs, outputs = signature_specs(opened.saved_model, opened.signature)
     by_name = {spec.name: spec for spec in inputs}
     if set(by_name) != set(opened.input_names):
         raise ModelError(
@@ -87,6 +90,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         signature=opened.signature if file.kind == "SavedModel" else None,
         cast_from=opened.cast_from,
         quantized=opened.quantized,
+        decoded_from=file.narrow,
     )
     _refuse_strings(description)
     layers = training_layers(opened.saved_model, opened.signature, opened.keras)
@@ -158,7 +162,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     structure = _keras3_inputs(model, file)
     signature = _fixed_batch(model, structure)
     _export(file, export, lambda folder: model.export(folder, verbose=False, input_signature=signature))
-    inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
+    inputs, _ = signature_specs(export, _DEFAULT_SIGNATURE)
     flat = keras.tree.flatten(structure)
     names = [spec.name for spec in inputs]
     ordered = [name for name in (getattr(tensor, "name", None) for tensor in flat) if name in names]
@@ -229,10 +233,18 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         return tf_keras.models.load_model(file.path, compile=False)
 
     _refuse_foreign_modules(file, tf_keras.saving.get_registered_object)
-    model = _load(file, load)
+    return _opened_keras2(file, _load(file, load), export)
+
+
+def _open_layers_model(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
+    del options  # its configuration can name no code
+    return _opened_keras2(file, _load(file, lambda: rebuilt_model(served(file.path))), export)
+
+
+def _opened_keras2(file: ModelFile, model: Any, export: Path) -> _Opened:
     cast_from = keras2_to_float32(model)
     _export(file, export, lambda folder: _save_keras2(model, folder))
-    inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
+    inputs, _ = signature_specs(export, _DEFAULT_SIGNATURE)
     names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
     functional = getattr(model, "output_names", None)
     return _Opened(
@@ -278,7 +290,7 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
     loaded = _load(file, lambda: tf.saved_model.load(str(file.path)))
     signature = _choose_signature(file, dict(loaded.signatures), options.signature)
     function = loaded.signatures[signature]
-    names = tuple(_signature_names(function))
+    names = tuple(function.structured_input_signature[1])
 
     def call(tensors: list[Any]) -> Any:
         # Access through `loaded` keeps it alive; otherwise its variables would be deleted.
@@ -302,11 +314,13 @@ _OPENERS: Mapping[str, Callable[[ModelFile, ModelOptions, Path], _Opened]] = {
     "Keras 3": _open_keras3,
     "Keras 2": _open_keras2,
     "SavedModel": _open_saved_model,
+    "layers-model": _open_layers_model,
 }
 
 
-def _signature_names(function: Any) -> list[str]:
-    return list(function.structured_input_signature[1])
+def opens(kind: str) -> bool:
+    """Whether models of this kind are opened here, and not by the executor of their format."""
+    return kind in {*_OPENERS, "ONNX"}
 
 
 def _choose_signature(file: ModelFile, signatures: Mapping[str, Any], asked: str | None) -> str:
@@ -334,27 +348,6 @@ def _result_names(result: Any, *, first: int) -> list[str]:
     return [f"output_{number}" for number, _ in enumerate(tf.nest.flatten(result), start=first)]
 
 
-def _signature_specs(saved_model: Path, signature: str) -> tuple[list[TensorSpec], list[TensorSpec]]:
-    """Inputs and outputs of a signature, each sorted by name; variables are not loaded."""
-    from tensorflow.python.tools.saved_model_utils import get_meta_graph_def
-
-    definition = get_meta_graph_def(str(saved_model), "serve").signature_def[signature]
-    return _specs(definition.inputs), _specs(definition.outputs)
-
-
-def _specs(tensors: Mapping[str, Any]) -> list[TensorSpec]:
-    import tensorflow as tf
-
-    specs = []
-    for name, info in sorted(tensors.items()):
-        dtype = tf.dtypes.as_dtype(info.dtype)
-        if info.tensor_shape.unknown_rank:
-            raise ModelError(f"the rank of '{name}' is unknown; export the model with a TensorSpec that has a shape")
-        shape = tuple(None if size.size < 0 else int(size.size) for size in info.tensor_shape.dim)
-        specs.append(TensorSpec(name, shape, "str" if dtype == tf.string else dtype.name))
-    return specs
-
-
 def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
     """Write the SavedModel and rename it when complete; an existing one is kept, since converters may be reading it."""
     if folder.is_dir():
@@ -367,11 +360,13 @@ def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
 
 
 def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
-    """Run one step of a library, and convert its exception to a ModelError of one sentence."""
+    """Run one step of a library; its exception becomes a ModelError of one sentence."""
     try:
         return load()
     except ModelError:
         raise
+    except QuantlabError as error:
+        raise ModelError(f"'{file.path}' cannot be opened: {error}") from error
     except Exception as error:
         raise ModelError(_explain(file, error)) from error
 

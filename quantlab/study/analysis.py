@@ -20,6 +20,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
+from quantlab.study.as_given import beside_reference, with_artifact
 from quantlab.study.calibration_telling import ToldCalibration
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
@@ -81,7 +82,8 @@ def analyze(
     """Convert a model, run every variant in the chosen runtimes, and compare each with the model.
 
     Args:
-        model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
+        model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an artifact: an `.onnx` or `.tflite` file, or
+            the folder or `model.json` of a TensorFlow.js model.
         data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
         options: Everything else.
         progress: Receives events; nothing is printed.
@@ -98,7 +100,9 @@ def analyze(
     make_plan(options, None, registries)  # names first: they cost nothing
     refuse_unknown_metric(options.metric, registries.metrics)
     path = Path(model)
-    file = identify(path, options.model)
+    options = beside_reference(path, options, registries)
+    file = identify(options.reference or path, options.model)
+    options = with_artifact(options, file, registries)
     plan = make_plan(options, file.kind, registries)
     for sentence in plan.idle_runtimes(options, file.kind):
         (progress or Silent()).warn(sentence)
@@ -107,7 +111,7 @@ def analyze(
     the_pipeline(options.pipeline, registries.pipelines, data)
     store = Store(options.out or study_folder(path))
     with locked_or_removed(store):
-        store.refuse_other_model(file.sha256, path)
+        store.refuse_other_model(file.sha256, file.path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress or Silent(), file, registries)
             return Analysis(context, data, plan).run()

@@ -32,12 +32,12 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
         runtimes = select_runtimes(options.runtimes, registries.runtimes)
         run = [one for one in settings if any(at.runs(registries.formats[one.format]) for at in runtimes)]
         return (*run, *added)
-    if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
+    if options.settings is not None or kind is None or registries.format_of_model(kind) is None:
         return settings
     return tuple(
         setting
         for setting in known.values()
-        if registries.takes(setting, kind)
+        if registries.takes_unasked(setting, kind)
         and (bool(layers) or not setting.keeps_float)
         and (setting.format in tuned or not setting.tuned)
     )

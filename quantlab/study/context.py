@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from quantlab.errors import ModelError
 from quantlab.formats import Format
-from quantlab.models import ModelFile, files_sha256
+from quantlab.models import ModelFile, as_artifact
 from quantlab.processes import ChildDied, ChildPool, Preload
 from quantlab.processes.preload import WORKERS, WORKERS_OF_KERAS_3, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
@@ -22,7 +22,7 @@ from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Open
 from quantlab.store import Store, key_of
-from quantlab.study.integrity import intact_model
+from quantlab.study.integrity import intact_model, source_sha256
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import OpenedModel
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
@@ -150,9 +150,16 @@ def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries:
 def _preload(file: ModelFile, options: AnalyzeOptions, registries: Registries) -> Preload:
     if options.variants:  # of any format
         return WORKERS
-    if artifact_format(file, registries):
+    format_ = registries.format_of_model(file.kind)
+    if format_ is not None and not format_.python.with_tensorflow:
         return WORKERS_WITHOUT_TENSORFLOW
     return WORKERS_OF_KERAS_3 if file.kind == "Keras 3" else WORKERS
+
+
+def _users(path: Path) -> Path:
+    """The model at the user's path: the folder of an artifact whose main file is given."""
+    artifact = as_artifact(path)
+    return (artifact[0] if artifact else path).absolute()
 
 
 def _remove(path: Path) -> None:
@@ -177,8 +184,8 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     kept = context.store.read(record, OpenedModel)
     # If the source is the user's own file, another model may be at its path by now.
     own = kept is not None and kept.source.is_relative_to(folder.absolute())
-    if kept is not None and (own or kept.source == context.file.path.absolute()):
-        state = intact_model(kept)
+    if kept is not None and (own or kept.source == _users(context.file.path)):
+        state = intact_model(kept, context.registries)
         if state in {"intact", "no hash"}:
             return kept
         if own:  # never remove a file of the user
@@ -195,9 +202,8 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     with naming(step):
         said = answer(python.HOST, Open(job), Opened, context.pool, error=ModelError)
     source = Path(said.source).absolute()
-    opened = OpenedModel(
-        said.description, source, said.format, files_sha256(source), said.training_layers, said.rescaling
-    )
+    sha256 = source_sha256(source, said.format, context.registries)
+    opened = OpenedModel(said.description, source, said.format, sha256, said.training_layers, said.rescaling)
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened

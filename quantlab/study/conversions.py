@@ -10,7 +10,7 @@ from pathlib import Path
 from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.formats import Format, describe_given, describe_variant
 from quantlab.models import identify
-from quantlab.names import counted_candidates
+from quantlab.names import counted_candidates, joined
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.store import Store, key_of
@@ -23,6 +23,7 @@ from quantlab.study.integrity import intact_variant
 from quantlab.study.left_in_float import note_left_in_float
 from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
+from quantlab.study.not_made import why_not_made
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.suspicions import unusual_precision
 from quantlab.types import (
@@ -97,15 +98,9 @@ def _state(kept: Variant | None, setting: Setting, folder: Path, context: Contex
 
 
 def _refused(context: Context, setting: Setting) -> ConversionResult | None:
-    """A failure if no converter of the format accepts this kind of model, else None."""
-    file = context.file
-    if context.registries.takes(setting, file.kind):
-        return None
-    reason = (
-        f"{setting.format} is made from TensorFlow models, and no maintained converter makes it from {file.kind}; "
-        f"give the model that '{file.path.name}' was exported from, or leave this setting out"
-    )
-    return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+    """A failure if this setting is not made from the model, else None."""
+    reason = why_not_made(setting, context.file, context.registries)
+    return None if reason is None else ConversionResult(setting.name, None, Failure(reason, "conversion"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +276,9 @@ def _with_float_layers(variant: Variant, kept: tuple[str, ...]) -> Variant:
 
 def _already_quantized(model: OpenedModel) -> tuple[str, ...]:
     """A note on a float32 artifact, or on a failure, if the model was quantized by Keras; else nothing."""
-    mode = model.description.quantized
+    mode, stored = model.description.quantized, model.description.decoded_from
+    if stored:
+        return (f"weights decoded from {joined(stored)}",)
     return () if mode is None else (f"the model is already quantized ({mode})",)
 
 

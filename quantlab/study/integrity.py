@@ -1,12 +1,14 @@
 """Compares a stored artifact and an exported model with the hashes in their records."""
 
+from pathlib import Path
+
 from quantlab.errors import QuantlabError
 from quantlab.formats import artifact_sha256
-from quantlab.models import files_sha256
+from quantlab.models import combined_sha256, files_sha256
 from quantlab.registries import Registries
 from quantlab.types import FileState, OpenedModel, Variant
 
-__all__ = ["intact_model", "intact_variant"]
+__all__ = ["intact_model", "intact_variant", "source_sha256"]
 
 
 def intact_variant(variant: Variant, registries: Registries) -> FileState:
@@ -19,10 +21,26 @@ def intact_variant(variant: Variant, registries: Registries) -> FileState:
         return "damaged"
 
 
-def intact_model(opened: OpenedModel) -> FileState:
+def source_sha256(source: Path, format_name: str | None, registries: Registries) -> str:
+    """Hash of the model that converters start from: of all files that an artifact consists of, if it is a folder.
+
+    Args:
+        source: The SavedModel, or the artifact.
+        format_name: Format of an artifact; None for a SavedModel.
+        registries: The known formats.
+    """
+    format_ = registries.formats[format_name] if format_name else None
+    return combined_sha256(format_.files(source)) if format_ and format_.entry else files_sha256(source)
+
+
+def intact_model(opened: OpenedModel, registries: Registries) -> FileState:
     """Compare the model that converters start from with its stored hash."""
     if not opened.source.exists():
         return "missing"
     if not opened.sha256:
         return "no hash"
-    return "intact" if files_sha256(opened.source) == opened.sha256 else "damaged"
+    try:
+        state = source_sha256(opened.source, opened.format, registries)
+    except QuantlabError:
+        return "damaged"
+    return "intact" if state == opened.sha256 else "damaged"

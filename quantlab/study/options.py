@@ -44,6 +44,9 @@ class AnalyzeOptions:
     """Row name of a variant → names and globs of its runtimes; the other variants run in `runtimes`."""
     variant_inputs: Mapping[str, str] = field(default_factory=dict)
     """Row name of a variant with uint8 inputs → `raw`: it is fed pixels, not codes computed from the samples."""
+    reference: Path | None = None
+    """A model, or a float artifact, that the model is compared with; the model must be an artifact then, and is a row.
+    None means that the model itself is the reference."""
     out: Path | None = None
     """The study's folder; None means `<model>.study` in the current folder."""
     limit: int | None = None

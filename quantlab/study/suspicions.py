@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.formats import Format
-from quantlab.names import listed, shortened, two_digits
+from quantlab.names import joined, listed, shortened, two_digits
 from quantlab.npy import mapped
 from quantlab.statistics import answers_of, chance_check, class_order, position_chance, target_checks
 from quantlab.study.compare import Comparison
 from quantlab.study.reference import Probe
 from quantlab.types import (
+    CODES,
     STRAY_LIMIT,
     ClassOrder,
     ModelDescription,
@@ -112,6 +113,14 @@ def unusual_precision(model: ModelDescription) -> list[str]:
             f"the model is already quantized ({how}), so the reference and the settings named float32 have quantized "
             f"weights, too; to compare with the float model, give the file that was saved before "
             f"{'model.quantize' if in_keras else 'it was quantized'}"
+        )
+    codes = [dtype for dtype in model.decoded_from if dtype in CODES]
+    if codes:
+        sentences.append(
+            f"the model is an artifact with weights in {joined(codes)}, and the reference computes in float32 with "
+            f"the values of these weights; so the figures tell what runtimes and the rounding of activations change, "
+            f"and not what was lost when the weights were quantized; for that, give the float artifact as the model, "
+            f"and this one with --variant"
         )
     return sentences
 

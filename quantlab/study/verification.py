@@ -86,7 +86,7 @@ def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checke
 
 def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Checked]:
     yield from _samples(store, study)
-    yield from _models(store, study)
+    yield from _models(store, study, registries)
     rows = (study.reference, *([study.fed_reference] if study.fed_reference else []), *study.trials)
     yield from _artifacts(store, rows, registries)
     yield from _outputs(store, rows)
@@ -128,7 +128,7 @@ def _set(samples: SampleSet) -> FileState:
     return state if origins == "no hash" else _worst(state, origins)
 
 
-def _models(store: Store, study: Study) -> Iterator[Checked]:
+def _models(store: Store, study: Study, registries: Registries) -> Iterator[Checked]:
     marker = store.root / "model" / "sha256"
     yield _record(store, marker, _marker(marker, study.model.sha256))
     for record in sorted((store.root / "model").glob("*/opened.json")):
@@ -136,7 +136,7 @@ def _models(store: Store, study: Study) -> Iterator[Checked]:
         if opened is None:
             yield Checked("model", record.parent.name, record, "damaged")
         else:
-            yield Checked("model", opened.description.path, opened.source, intact_model(opened))
+            yield Checked("model", opened.description.path, opened.source, intact_model(opened, registries))
     for record in sorted((store.root / "model").glob("*/probe.json")):
         probe, state = store.read(record, Probe), store.state(record, Probe)
         possible = probe is not None and possible_probe(probe, study.model)

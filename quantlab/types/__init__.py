@@ -9,7 +9,7 @@ from quantlab.types.budget import Budget, Margin
 from quantlab.types.calibration import CalibrationCheck, InnerRange, TensorRange
 from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
-from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
+from quantlab.types.diagnosis import Diagnosis, Ground, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -71,7 +71,7 @@ from quantlab.types.tuning import (
     TunedWeights,
     Tuning,
 )
-from quantlab.types.variant import KEEPS_FLOAT, NARROW_DTYPES, TUNED, Port, Setting, Variant, float32_of
+from quantlab.types.variant import CODES, KEEPS_FLOAT, NARROW_DTYPES, TUNED, Port, Setting, Variant, float32_of
 from quantlab.types.verdict import (
     SEVERITY,
     SIMILAR_SIZE,
@@ -89,6 +89,7 @@ __all__ = [
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
     "ANY_LOOK",
+    "CODES",
     "ERROR_FIGURES",
     "EVERY_CHANNEL",
     "KEEPS_FLOAT",
@@ -137,6 +138,7 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
+    "Ground",
     "ImportedOutputs",
     "Imports",
     "InnerRange",

@@ -5,7 +5,11 @@ from typing import Literal
 
 from quantlab.types.trial import Interval
 
-__all__ = ["Diagnosis", "Reproduction", "TriedConvention"]
+__all__ = ["Diagnosis", "Ground", "Reproduction", "TriedConvention"]
+
+Ground = Literal["answers", "log-loss", "errors"]
+"""By what the labels speak for a convention: the right answers or the log loss of a classifier, or the errors of a
+regression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,18 @@ class TriedConvention:
     became_wrong: int
     """The reverse."""
     p: float
-    """One-sided p-value of the exact McNemar test that more became right than wrong, corrected for the number of
-    conventions that were tried (Holm); of a regression, of the sign test."""
+    """One-sided p-value of the exact McNemar test that more became right than wrong, corrected for the number of all
+    tests of all conventions (Holm); of a regression, of the sign test."""
     named: bool = False
-    """Whether the gain is beyond chance, and large enough to explain what is wrong."""
+    """Whether a gain is beyond chance, and large enough to explain what is wrong."""
+    log_loss: float | None = None
+    """Mean of −ln(probability of the label), in nats, at the temperature at which it is smallest, so that confidence
+    alone changes nothing; None without classes."""
+    p_log_loss: float | None = None
+    """One-sided p-value that the labels are likelier than with the samples as they are, corrected like `p`; None
+    without classes."""
+    grounds: tuple[Ground, ...] = ()
+    """What speaks for the convention beyond chance and by enough; empty if it is not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +105,12 @@ class Diagnosis:
     """The score of the samples as they are; None without a metric."""
     interval: Interval | None
     """95 % interval of top-1, in percent."""
+    log_loss: float | None
+    """As in `TriedConvention`, of the samples as they are; None without classes."""
     headline: str
     """What was found, in one sentence or two: the cause, and the change to make."""
     tried: tuple[TriedConvention, ...] = ()
-    """The conventions, that with the highest score first; empty without a metric."""
+    """The conventions, that with the smallest log loss, or the largest R², first; empty without a metric."""
     app: tuple[Reproduction, ...] = ()
     """What reproduces the outputs of an app, the nearest first; empty without such outputs."""
     notes: tuple[str, ...] = ()

@@ -27,7 +27,8 @@ class ModelDescription:
     path: str
     """Path as the user wrote it."""
     kind: str
-    """`Keras 3`, `Keras 2` (opened by tf_keras), `SavedModel` or `ONNX`."""
+    """`Keras 3`, `Keras 2` (opened by tf_keras), `SavedModel`, or of an artifact `ONNX`, `TFLite`, `graph-model` or
+    `layers-model`."""
     sha256: str
     """SHA-256 of the file's bytes; for a folder, of its files and their relative names."""
     inputs: tuple[TensorSpec, ...]
@@ -41,6 +42,9 @@ class ModelDescription:
     quantized: str | None = None
     """How `model.quantize` of Keras has quantized layers of it, as `int8`; of a SavedModel, the data type of its
     quantized kernels. None if nothing is quantized."""
+    decoded_from: tuple[str, ...] = ()
+    """Data types narrower than float32 in which an artifact that is given as the model stores weights, those with most
+    bytes first; the reference has their values in float32."""
 
 
 @dataclass(frozen=True, slots=True)

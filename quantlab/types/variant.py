@@ -6,10 +6,13 @@ from pathlib import Path
 
 from quantlab.types.layers import Codes
 
-__all__ = ["KEEPS_FLOAT", "NARROW_DTYPES", "TUNED", "Port", "Setting", "Variant", "float32_of"]
+__all__ = ["CODES", "KEEPS_FLOAT", "NARROW_DTYPES", "TUNED", "Port", "Setting", "Variant", "float32_of"]
 
 NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
 """Data types of stored weights that hold less than float32."""
+
+CODES = NARROW_DTYPES - {"float16"}
+"""Those of them that stand for values by a scale."""
 
 
 KEEPS_FLOAT = "+float"

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from quantlab.errors import ModelError
 from quantlab.foreign import reading
-from quantlab.models import ModelOptions, Reference, identify, open_reference
+from quantlab.models import ModelOptions, Reference, identify, open_reference, opens
 from quantlab.processes import import_modules
 from quantlab.runtimes.exchange import Job
 from quantlab.types.executor_options import ModelRequest
+from quantlab.worker.artifact_reference import open_artifact
 from quantlab.worker.execution import Execution
 
 __all__ = ["load", "open_once"]
@@ -36,6 +37,7 @@ def open_once(job: Job) -> Reference:
         options = ModelOptions(model.signature, model.custom, model.unsafe, model.shapes)
         with reading(Path(model.path), ModelError, "it may be damaged, so copy or save it again"):
             file = identify(Path(model.path), options)
-            reference = open_reference(file, options, Path(model.export))
+            opened = open_reference if opens(file.kind) else open_artifact
+            reference = opened(file, options, Path(model.export))
         _opened.append((model, reference))
     return _opened[0][1]

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
-from quantlab.formats.tfjs_layers.artifact import read_configuration
-from quantlab.formats.tfjs_manifest import decode, stored_weights
-from quantlab.models.precision import keras2_to_float32
+from quantlab.models import rebuilt_model
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.worker.execution import Execution
@@ -28,7 +25,7 @@ Array = npt.NDArray[Any]
 
 def load(job: Job) -> Execution:
     """Load a layers-model's folder."""
-    model = _rebuilt(Path(job.artifact))
+    model = rebuilt_model(Path(job.artifact))
     outputs = [_at(model.outputs, file.position, "output") for file in job.outputs]
     return Execution(_caller(model, outputs, job), {"kernels": "TensorFlow, by tf_keras"})
 
@@ -57,65 +54,9 @@ def _at(tensors: Sequence[Any], position: int, what: str) -> Any:
     return tensors[position]
 
 
-def _rebuilt(folder: Path) -> Any:
-    import tf_keras
-
-    configuration = read_configuration(folder)
-    try:
-        model = tf_keras.models.model_from_config(configuration)
-    except Exception as error:  # tf_keras may raise anything for an invalid configuration
-        text = " ".join(str(error).split())[:300]
-        raise TrialError(
-            f"tf_keras could not build the model that model.json describes ({type(error).__name__}: {text}); "
-            f"convert the model again"
-        ) from error
-    keras2_to_float32(model)  # tfjs ignores the policies of mixed precision
-    if not model.inputs:
-        raise TrialError("the layers-model lacks the shape of its input; build the model before it is saved")
-    _set_weights(model, {entry["name"]: decode(entry, stored) for entry, stored in stored_weights(folder)})
-    return model
-
-
-def _set_weights(model: Any, values: dict[str, Array]) -> None:
-    """Set all weights of the model.
-
-    Raises:
-        TrialError: If a weight has no value or one of another shape, or a value has no weight.
-    """
-    exact = {_name(weight): weight for weight in model.weights}
-    short = {_without_cell(name): weight for name, weight in exact.items()}
-    left = {id(weight) for weight in model.weights}
-    for name, value in values.items():
-        weight = next(
-            (known[key] for known, key in ((exact, name), (short, _without_cell(name))) if key in known), None
-        )
-        if weight is None or id(weight) not in left:
-            raise TrialError(f"the manifest has the weight '{name}' and the layers do not; convert the model again")
-        if tuple(weight.shape) != value.shape:
-            raise TrialError(
-                f"the weight '{name}' has the shape {value.shape} and its layer needs {tuple(weight.shape)}; "
-                f"convert the model again"
-            )
-        weight.assign(np.asarray(value, weight.dtype.as_numpy_dtype))
-        left.discard(id(weight))
-    missing = [name for name, weight in exact.items() if id(weight) in left]
-    if missing:
-        raise TrialError(f"the manifest lacks the weight '{missing[0]}'; convert the model again")
-
-
-def _name(weight: Any) -> str:
-    return str(weight.name).removesuffix(":0")
-
-
-def _without_cell(name: str) -> str:
-    """`lstm/lstm_cell_3/kernel` as `lstm/kernel`, as tfjs-layers' Container.loadWeights does; `dense/kernel` stays."""
-    *scopes, last = name.split("/")
-    return "/".join([*scopes[:-1], last]) if len(scopes) > 1 else name
-
-
 def list_taps(job: Job) -> list[TapSpec]:
     """List the outputs of all layers, in the order of the configuration; a layer called twice has two."""
-    return [_spec(name, layer, outputs) for name, layer, outputs in _calls(_rebuilt(Path(job.artifact)))]
+    return [_spec(name, layer, outputs) for name, layer, outputs in _calls(rebuilt_model(Path(job.artifact)))]
 
 
 def _calls(model: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -148,7 +89,7 @@ def _spec(name: str, layer: Any, outputs: Any) -> TapSpec:
 
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """Open a layers-model with the outputs of its layers as additional outputs."""
-    model = _rebuilt(Path(job.artifact))
+    model = rebuilt_model(Path(job.artifact))
     outputs = [_at(model.outputs, file.position, "output") for file in job.outputs]
     known = {name: given for name, _, given in _calls(model)}
     call = _caller(model, [*outputs, *(known[name] for name in taps)], job)
@@ -164,7 +105,7 @@ def raw_calls(job: Job) -> RawCalls:
     """Open a part of a layers-model; its inputs have any batch."""
     import tensorflow as tf
 
-    model = _rebuilt(Path(job.artifact))
+    model = rebuilt_model(Path(job.artifact))
     function = tf.function(lambda tensors: model(tensors, training=False), reduce_retracing=True)
 
     def in_order(arrays: Sequence[Array]) -> list[tuple[str, Any]]:

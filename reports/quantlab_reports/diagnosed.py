@@ -31,10 +31,11 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
     - `headline`: what was found, in one sentence or two.
     - `model`, `data`, `output`: paths as given, and the name of the output that was compared.
     - `n`, `available`, `drawn`: number of samples, number in the source, and how they were chosen.
-    - `metric`: `top1` in percent, `r2`, or null if nothing was compared with labels; `score` and `interval` (`lower`,
-      `upper`, `confidence`) are those of the samples as they are.
+    - `metric`: `top1` in percent, `r2`, or null if nothing was compared with labels; `score`, `interval` (`lower`,
+      `upper`, `confidence`) and `log_loss` (null without classes) are those of the samples as they are.
     - `tried`: a list of conventions, the best first, with `family`, `name`, `input`, `cause`, `change`, `n`, `score`,
-      `interval`, `became_right`, `became_wrong`, `p` (corrected) and `named`.
+      `interval`, `became_right`, `became_wrong`, `p` (corrected), `named`, `log_loss` and `p_log_loss` (corrected; both
+      null without classes), and `grounds`: `answers`, `log-loss` or `errors` of a regression, by which it is named.
     - `app`: a list of what reproduces the outputs of an app, the nearest first, with `family`, `name`, `input`,
       `cause`, `n`, `max_abs`, `mean_abs`, `same_top1`, `nearer`, `farther`, `p` (corrected), `equal` and `named`.
     - `notes`: sentences.
@@ -47,7 +48,18 @@ def tried_table(diagnosis: Diagnosis) -> Table:
     """Return the conventions that were tried on labelled samples, below the samples as they are."""
     score = "top-1 % [95 %]" if diagnosis.metric == "top1" else "R²"
     as_is = TriedConvention(
-        "", "as they are", None, "", "", diagnosis.n, diagnosis.score or 0.0, diagnosis.interval, 0, 0, 1.0
+        family="",
+        name="as they are",
+        input=None,
+        cause="",
+        change="",
+        n=diagnosis.n,
+        score=diagnosis.score or 0.0,
+        interval=diagnosis.interval,
+        became_right=0,
+        became_wrong=0,
+        p=1.0,
+        log_loss=diagnosis.log_loss,
     )
     shown = [as_is, *diagnosis.tried[:_SHOWN]]
     more = len(diagnosis.tried) - _SHOWN
@@ -58,11 +70,15 @@ def tried_table(diagnosis: Diagnosis) -> Table:
         Column("became right", lambda row: f"{row.became_right:,}" if row.family else EMPTY),
         Column("became wrong", lambda row: f"{row.became_wrong:,}" if row.family else EMPTY),
         Column("p (Holm)", lambda row: number(row.p, 2) if row.family else EMPTY),
+        Column("log loss", lambda row: number(row.log_loss, 3)),
+        Column("its p (Holm)", lambda row: number(row.p_log_loss, 2) if row.family else EMPTY),
         Column("samples", lambda row: f"{row.n:,}"),
-        Column("", lambda row: "beyond chance" if row.named else "", numeric=False),
+        Column("", _named, numeric=False),
     ]
     if len({row.input for row in diagnosis.tried if row.input}) < 2:
-        del columns[1]
+        columns = [column for column in columns if column.heading != "input"]
+    if diagnosis.log_loss is None:
+        columns = [column for column in columns if column.heading not in ("log loss", "its p (Holm)")]
     where = (
         f"{diagnosis.n:,} of {diagnosis.available:,} samples of '{diagnosis.data}' ({diagnosis.drawn}), output "
         f"'{diagnosis.output}' of the float model in python; {len(diagnosis.tried)} conventions were tried, and the "
@@ -72,9 +88,13 @@ def tried_table(diagnosis: Diagnosis) -> Table:
     if any(row.n < diagnosis.n for row in shown):
         below.append("a convention that is worse on the first samples, or changes nothing, is not run on the others")
     if more > 0:
-        below.append(f"{more} with lower scores are not shown; --json has all")
+        below.append(f"{more} that rank lower are not shown; --json has all")
     keys = tuple(field.name for field in fields(TriedConvention))
     return table_of(columns, shown, keys=keys, records=[plain(row) for row in diagnosis.tried], below=below)
+
+
+def _named(row: TriedConvention) -> str:
+    return f"beyond chance: {' and '.join(one.replace('-', ' ') for one in row.grounds)}" if row.named else ""
 
 
 def _score(row: TriedConvention) -> str:

@@ -54,6 +54,7 @@ FORMAT = Format(
     targets=("web", "web-mobile", "node", "android"),
     alone="ONNX",
     as_model="ONNX",
+    exported=True,
     looks="an .onnx file",
     inspect=later("quantlab.formats.onnx.artifact:inspect"),
     recognizes=later("quantlab.formats.onnx.artifact:recognizes"),

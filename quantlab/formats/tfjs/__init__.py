@@ -55,6 +55,8 @@ FORMAT = Format(
         ),
     ),
     targets=("web", "web-mobile", "node"),
+    as_model="graph-model",
+    write_float=later("quantlab.formats.tfjs_float:write_float"),
     loaded="its weights become float32 when they are loaded",
     looks="the folder or the model.json of a graph-model",
     inspect=later("quantlab.formats.tfjs.artifact:inspect"),

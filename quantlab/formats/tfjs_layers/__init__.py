@@ -42,6 +42,8 @@ FORMAT = Format(
         ),
     ),
     targets=("web", "web-mobile"),
+    as_model="layers-model",
+    write_float=later("quantlab.formats.tfjs_float:write_float"),
     looks="the folder or the model.json of a layers-model",
     inspect=later("quantlab.formats.tfjs_layers.artifact:inspect"),
     recognizes=later("quantlab.formats.tfjs_manifest:recognizes_layers"),

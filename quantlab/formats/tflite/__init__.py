@@ -97,6 +97,8 @@ FORMAT = Format(
     ),
     targets=("node", "android"),
     alone="TFLite",
+    as_model="TFLite",
+    write_float=later("quantlab.formats.tflite.floats:write_float"),
     looks="a .tflite file",
     inspect=later("quantlab.formats.tflite.artifact:inspect"),
     recognizes=later("quantlab.formats.tflite.artifact:recognizes"),

@@ -16,7 +16,7 @@ from quantlab.formats.tflite.flatbuffer import constant_tensors, shape_of, tenso
 from quantlab.formats.tflite.uses import Use, find_uses
 from quantlab.types import StoredWeight
 
-__all__ = ["weights_of"]
+__all__ = ["read_constant", "weights_of"]
 
 Array = npt.NDArray[Any]
 
@@ -56,6 +56,12 @@ def weights_of(model: Any) -> Iterator[StoredWeight]:
         data = b"" if data is None else bytes(data)
         yield _weight(tensor, data, read, 0 if tensor.buffer in counted else len(data))
         counted.add(tensor.buffer)
+
+
+def read_constant(model: Any, tensor: Any) -> StoredWeight:
+    """One constant, without the ops that read it."""
+    data = model.buffers[tensor.buffer].data
+    return _weight(tensor, b"" if data is None else bytes(data), (), 0)
 
 
 def _distinct(model: Any) -> list[tuple[Any, list[tuple[int, int]]]]:

@@ -4,6 +4,9 @@ The folder holds `inputs.json`, a `.bin` file for each input with the little-end
 user's own files where samples are files, and the dumpers. `inputs.json` has the keys `format`, `samples_sha256`, `n`,
 `setting`, `batch_size`, `inputs` and `outputs` (names in the model and in the artifact, positions, data types, shapes
 of one sample), and `samples`: the position of each in the user's data, its file, and its CRC-32.
+
+`inputs.txt` has what a dumper needs of it, for languages without a reader of JSON: fields between tabs, names
+percent-encoded, sizes between commas, -1 where a size is not known.
 """
 
 import json
@@ -11,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -59,8 +63,22 @@ def write_inputs(folder: Path, study: Study, variant: Variant | None) -> str | N
         "outputs": [*_outputs(study, variant)],
         "samples": _samples(samples, names, checksums(samples, ports).tolist()),
     }
+    (folder / "inputs.txt").write_bytes(_plain(document).encode("ascii"))
     (folder / "inputs.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return note
+
+
+def _plain(document: Mapping[str, Any]) -> str:
+    """The text of `inputs.txt`."""
+    lines = [(document["format"],), ("samples", document["samples_sha256"]), ("n", str(document["n"]))]
+    lines += [("input", *_plain_port(one), one["file"], str(one["sample_bytes"])) for one in document["inputs"]]
+    lines += [("output", *_plain_port(one)) for one in document["outputs"]]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _plain_port(port: Mapping[str, Any]) -> tuple[str, ...]:
+    shape = ",".join(str(-1 if size is None else size) for size in port["shape"])
+    return quote(port["name"], safe=""), quote(port["tensor"], safe=""), str(port["position"]), port["dtype"], shape
 
 
 def _write_input(folder: Path, samples: SampleSet, spec: TensorSpec, place: int, port: Port | None) -> dict[str, Any]:

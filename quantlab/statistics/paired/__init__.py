@@ -8,6 +8,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (exac
 sample_moves                  the metric of each single sample before and after
 with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
 runtime_equivalence           whether a runtime answers as Python does (two one-sided tests)
+LabelLikelihoods, p_of_likelier how likely labels are, and whether other scores make them likelier
 output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
 decide, missing_samples       decision about a loss and a margin
 ```
@@ -45,6 +46,7 @@ from quantlab.statistics.paired.decision import (
 from quantlab.statistics.paired.equivalence import GroupedAnswers, grouped_equivalence, runtime_equivalence
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
+from quantlab.statistics.paired.likelihood import LabelLikelihoods, p_of_likelier
 from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
 from quantlab.statistics.paired.metrics import (
     PAIRED_METRICS,
@@ -86,6 +88,7 @@ __all__ = [
     "Expected",
     "GroupChanges",
     "GroupedAnswers",
+    "LabelLikelihoods",
     "MetricFamily",
     "OddSample",
     "PairedMetric",
@@ -120,6 +123,7 @@ __all__ = [
     "missing_samples_of",
     "obrien_fleming",
     "output_figure",
+    "p_of_likelier",
     "paired_loss",
     "paired_metric",
     "percentile_interval",

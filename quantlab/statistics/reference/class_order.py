@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantlab.types.reference import ClassOrder
 
-__all__ = ["class_order", "held_out_order"]
+__all__ = ["class_order", "held_out_labels"]
 
 _MOST_CLASSES = 2000
 """The assignment takes about a second at this number, and its time grows with the third power."""
@@ -50,8 +50,8 @@ def class_order(answers: NDArray[Any], labels: NDArray[Any], classes: int) -> Cl
     return ClassOrder(tuple(order.tolist()), top1=100 * right / n, reordered_top1=100 * reordered / n)
 
 
-def held_out_order(answers: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.bool_]:
-    """Whether each answer is right in the order that fits the other half of the samples best, (n,).
+def held_out_labels(answers: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """The output that each label means in the order that fits the other half of the samples best, (n,).
 
     Args:
         answers: (n,) integers: the top-1 of each sample; −1 where there is none, which is never right.
@@ -59,12 +59,11 @@ def held_out_order(answers: NDArray[Any], labels: NDArray[Any], classes: int) ->
         classes: Number of the model's outputs.
     """
     labels, answers = np.asarray(labels).reshape(-1), np.asarray(answers)
-    right = np.zeros(len(labels), np.bool_)
+    outputs = np.zeros(len(labels), np.int64)
     for start in (0, 1):
         order = _best_order(_counts(answers[1 - start :: 2], labels[1 - start :: 2], classes))
-        own = answers[start::2]
-        right[start::2] = (own >= 0) & (order[own] == labels[start::2])
-    return right
+        outputs[start::2] = np.argsort(order)[labels[start::2]]
+    return outputs
 
 
 def _counts(answers: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.int64]:

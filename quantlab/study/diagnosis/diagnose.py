@@ -21,7 +21,7 @@ from quantlab.study.diagnosis.feeding import Array, Feeding
 from quantlab.study.diagnosis.options import DiagnoseOptions
 from quantlab.study.diagnosis.probe import FedConvention, fed_conventions, try_conventions
 from quantlab.study.diagnosis.truth import ClassTruth, TargetTruth, Truth
-from quantlab.study.diagnosis.words import headline, note_on_labels, notes_on_output
+from quantlab.study.diagnosis.words import headline, note_on_labels, note_on_resize, notes_on_output
 from quantlab.study.naming import as_named
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.reference import probe, reference_run
@@ -147,21 +147,25 @@ class _Diagnosing:
             metric=None if truth is None else truth.metric,
             score=None,
             interval=None,
+            log_loss=None,
             headline="",
             notes=tuple(notes_on_output(as_is, feeding.output)) if isinstance(truth, ClassTruth) else (),
         )
         fed = [] if truth is None and app is None else fed_conventions(feeding, subject.facts)
         if truth is not None:
-            score, interval = truth.score(truth.losses(as_is, slice(None)))
+            reading = truth.reading(as_is, slice(None))
+            score, interval = truth.score(reading)
             with self._trying(fed) as advance:
                 tried = try_conventions(feeding, truth, as_is, fed, advance)
-            diagnosis = replace(diagnosis, score=score, interval=interval, tried=tried)
+            diagnosis = replace(diagnosis, score=score, interval=interval, log_loss=reading.log_loss, tried=tried)
             if isinstance(truth, ClassTruth) and diagnosis.named is None:
                 classes = as_is.shape[1] if as_is.ndim == 2 and as_is.shape[1] > 1 else 2
                 diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *note_on_labels(truth.labels, classes)))
         if app is not None:
             with self._trying(fed) as advance:
                 diagnosis = replace(diagnosis, app=reproduce(feeding, app, as_is, fed, advance))
+        if Path(self.data).is_dir():
+            diagnosis = replace(diagnosis, notes=(*diagnosis.notes, *note_on_resize(diagnosis)))
         return replace(diagnosis, headline=headline(diagnosis))
 
     @contextmanager

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quantlab.conventions import INPUT_FAMILIES, LABEL_FAMILIES, Answers, InputConvention, InputFacts, LabelConvention
-from quantlab.statistics import answers_of, holm, mcnemar_of_loss
+from quantlab.statistics import answers_of, holm
 from quantlab.study.diagnosis.feeding import Array, Feeding, fed_values
-from quantlab.study.diagnosis.truth import ClassTruth, Losses, Truth
-from quantlab.types import TriedConvention
+from quantlab.study.diagnosis.truth import ClassTruth, Reading, Truth, changes
+from quantlab.types import Ground, TriedConvention
 
 __all__ = ["LARGEST_P", "SCREENED", "FedConvention", "fed_conventions", "try_conventions"]
 
@@ -22,7 +22,7 @@ SCREENED = 100
 saves most of the time, and can only hide a convention, not name one."""
 
 _WORSE_P = 0.1
-"""Largest p-value of the sign test by which a convention counts as worse on the first samples."""
+"""Largest p-value by which a convention counts as worse on the first samples, on all grounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,13 @@ def _alike(ones: Array, others: Array) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    family: str
-    name: str
-    input: str | None
-    cause: str
-    change: str
-    losses: Losses
+    """A convention, and the tests of it; the outputs themselves are not kept."""
+
+    result: TriedConvention
+    """With p-values that are not corrected, and named by nothing."""
+    p: dict[Ground, float]
+    explained: tuple[Ground, ...]
+    rank: float
 
 
 def try_conventions(
@@ -79,83 +80,91 @@ def try_conventions(
         advance: Called with 1 after each of them.
 
     Returns:
-        All conventions, that with the highest score on all samples first, then those that went no further.
+        All conventions, that with the smallest log loss (the largest R²) on all samples first, then those that went no
+        further.
     """
-    before = truth.losses(as_is, slice(None))
-    tried = list(_of_labels(truth, as_is))
+    before = truth.reading(as_is, slice(None))
+    trying = _Trying(feeding, truth, before, truth.reading(as_is[_FIRST], _FIRST))
+    tried = list(_of_labels(truth, as_is, before))
     for one in fed:
-        convention = one.convention
-        losses = _losses(feeding, truth, before, one)
-        tried.append(_Tried(convention.family, convention.name, one.input, convention.cause, convention.change, losses))
+        tried.append(trying.fed(one))
         advance(1)
-    return _ranked(truth, before, tried)
+    return _ranked(len(before.losses), tried)
 
 
-def _losses(feeding: Feeding, truth: Truth, before: Losses, one: FedConvention) -> Losses:
-    """The losses of all samples by a convention, or of the first if it does not go on."""
-    first, rest = slice(0, min(SCREENED, len(before))), slice(SCREENED, len(before))
-    of = (one.input, one.convention)
-    losses = truth.losses(feeding.outputs(of, first), first)
-    if rest.start >= len(before) or not _may_gain(before[first], losses):
-        return losses
-    return np.concatenate([losses, truth.losses(feeding.outputs(of, rest), rest)])
+_FIRST = slice(0, SCREENED)
 
 
-def _may_gain(before: Losses, after: Losses) -> bool:
-    """Whether a convention changes anything on the first samples, and is not shown to be worse."""
-    better, worse = _changes(before, after)
-    return better + worse > 0 and float(mcnemar_of_loss(np.asarray(worse), np.asarray(better))) > _WORSE_P
+@dataclass(frozen=True, slots=True)
+class _Trying:
+    feeding: Feeding
+    truth: Truth
+    before: Reading
+    """The samples as they are."""
+    first: Reading
+    """The first of them."""
+
+    def fed(self, one: FedConvention) -> _Tried:
+        """Try a convention on all samples, or on the first if it does not go on."""
+        of, n = (one.input, one.convention), len(self.before.losses)
+        outputs = self.feeding.outputs(of, slice(0, min(SCREENED, n)))
+        before, reading = self.first, self.truth.reading(outputs, _FIRST)
+        if n > SCREENED and _may_gain(self.truth, before, reading):
+            outputs = np.concatenate([outputs, self.feeding.outputs(of, slice(SCREENED, n))])
+            before, reading = self.before, self.truth.reading(outputs, slice(None))
+        return _tried(self.truth, one, before, reading)
 
 
-def _changes(before: Losses, after: Losses) -> tuple[int, int]:
-    own = before[: len(after)]
-    return int(np.count_nonzero(after < own)), int(np.count_nonzero(after > own))
+def _may_gain(truth: Truth, before: Reading, after: Reading) -> bool:
+    """Whether a convention changes anything on the first samples, and is not shown to be worse on all grounds."""
+    better, worse = truth.p_values(before, after), truth.p_values(after, before)
+    changed = any(p < 1 for p in (*better.values(), *worse.values()))
+    return changed and max(worse.values()) > _WORSE_P
 
 
-def _of_labels(truth: Truth, as_is: Array) -> Iterator[_Tried]:
+def _of_labels(truth: Truth, as_is: Array, before: Reading) -> Iterator[_Tried]:
     if not isinstance(truth, ClassTruth):
         return
     classes = max(2, as_is.shape[1] if as_is.ndim > 1 else 0)
     answers = Answers(answers_of(as_is, probabilities=truth.probabilities), truth.labels, classes)
     for family in LABEL_FAMILIES:
         for one in family.conventions(answers):
-            yield _read(one, truth)
+            yield _tried(truth, one, before, truth.read_as(one.labels, as_is))
 
 
-def _read(one: LabelConvention, truth: ClassTruth) -> _Tried:
-    return _Tried(one.family, one.name, None, one.cause, one.change, truth.losses_of(one.right))
-
-
-def _ranked(truth: Truth, before: Losses, tried: Sequence[_Tried]) -> tuple[TriedConvention, ...]:
-    changes = [_changes(before, one.losses) for one in tried]
-    better, worse = (np.array(numbers, np.int64) for numbers in zip(*changes, strict=True)) if tried else ([], [])
-    # A convention that went no further has lost already; it is still one of those that were tried.
-    p = [
-        value if len(one.losses) == len(before) else 1.0
-        for one, value in zip(tried, mcnemar_of_loss(np.asarray(better), np.asarray(worse)), strict=True)
-    ]
-    results = [
-        _result(one, truth, before, change=change, p=float(corrected))
-        for one, change, corrected in zip(tried, changes, holm(np.array(p, np.float64)), strict=True)
-    ]
-    # Sorting is stable: of equal scores, that of the earlier family comes first.
-    return tuple(sorted(results, key=lambda result: (result.n == len(before), result.score), reverse=True))
-
-
-def _result(one: _Tried, truth: Truth, before: Losses, *, change: tuple[int, int], p: float) -> TriedConvention:
-    score, interval = truth.score(one.losses)
+def _tried(truth: Truth, of: FedConvention | LabelConvention, before: Reading, reading: Reading) -> _Tried:
+    convention, fed = (of.convention, of.input) if isinstance(of, FedConvention) else (of, None)
+    score, interval = truth.score(reading)
+    better, worse = changes(before, reading)
+    p = truth.p_values(before, reading)
     result = TriedConvention(
-        family=one.family,
-        name=one.name,
-        input=one.input,
-        cause=one.cause,
-        change=one.change,
-        n=len(one.losses),
+        family=convention.family,
+        name=convention.name,
+        input=fed,
+        cause=convention.cause,
+        change=convention.change,
+        n=len(reading.losses),
         score=score,
         interval=interval,
-        became_right=change[0],
-        became_wrong=change[1],
-        p=p,
+        became_right=better,
+        became_wrong=worse,
+        p=1.0,
+        log_loss=reading.log_loss,
     )
-    whole = len(one.losses) == len(before)
-    return replace(result, named=whole and p <= LARGEST_P and truth.explains(before, one.losses))
+    return _Tried(result, p, truth.explained(before, reading), truth.rank(reading))
+
+
+def _ranked(n: int, tried: Sequence[_Tried]) -> tuple[TriedConvention, ...]:
+    # A convention that went no further has lost already; its tests are still among those that were made.
+    p = [value if one.result.n == n else 1.0 for one in tried for value in one.p.values()]
+    corrected = iter(holm(np.array(p, np.float64)).tolist())
+    results = [_named(one, {ground: next(corrected) for ground in one.p}) for one in tried]
+    # Sorting is stable: of equal ranks, that of the earlier family comes first.
+    order = sorted(range(len(tried)), key=lambda place: (results[place].n == n, tried[place].rank), reverse=True)
+    return tuple(results[place] for place in order)
+
+
+def _named(one: _Tried, p: dict[Ground, float]) -> TriedConvention:
+    grounds = tuple(ground for ground in one.explained if p[ground] <= LARGEST_P)
+    of_score = next(value for ground, value in p.items() if ground != "log-loss")
+    return replace(one.result, p=of_score, p_log_loss=p.get("log-loss"), grounds=grounds, named=bool(grounds))

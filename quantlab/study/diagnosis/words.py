@@ -14,7 +14,7 @@ from quantlab.study.app_words import reproduced
 from quantlab.study.diagnosis.probe import LARGEST_P
 from quantlab.types import Diagnosis, Interval, TriedConvention
 
-__all__ = ["headline", "note_on_labels", "notes_on_output"]
+__all__ = ["headline", "note_on_labels", "note_on_resize", "notes_on_output"]
 
 _NAMED = 3
 """Conventions that are as good as the best which a sentence names at most."""
@@ -22,6 +22,14 @@ _NAMED = 3
 
 _MOST_P_TOLD = 0.5
 """Largest corrected p-value of a convention that is not named as the cause, and yet mentioned."""
+
+
+_ENOUGH = {
+    "top1": "make a fifth of the wrong answers right or take away a twentieth of the log loss, and score above the "
+    "most frequent class",
+    "r2": "take away half of the squared error, and predict better than the mean",
+}
+"""What explains enough, by the metric: in words, what `Truth.explained` computes."""
 
 
 def headline(diagnosis: Diagnosis) -> str:
@@ -75,6 +83,23 @@ def note_on_labels(labels: npt.NDArray[np.int64], classes: int) -> list[str]:
     ]
 
 
+def note_on_resize(diagnosis: Diagnosis) -> list[str]:
+    """That no convention is a resize, and what compares resizes, if the labels name nothing.
+
+    Args:
+        diagnosis: Of a folder.
+    """
+    if diagnosis.named is not None or diagnosis.app:  # what is said of an app names the command, too
+        return []
+    return [
+        (
+            f"another resize was not tried: no change of the samples brings back what a resize has lost. 'quantlab "
+            f"diagnose {diagnosis.model} --data {diagnosis.data} --pipelines all', with the same options of "
+            f"preprocessing, compares how apps resize these files"
+        )
+    ]
+
+
 def _of_app(diagnosis: Diagnosis) -> str:
     best = diagnosis.app[0]
     as_is = next(one for one in diagnosis.app if not one.family)
@@ -110,8 +135,20 @@ def _of_labels(diagnosis: Diagnosis) -> str:
         return _nothing(diagnosis)
     return (
         f"{_begun(named)}: {_scored(diagnosis.metric, diagnosis.score, diagnosis.interval)} as they are, and "
-        f"{_scored(diagnosis.metric, named.score, named.interval)} with the change. To correct it, {named.change}"
+        f"{_scored(diagnosis.metric, named.score, named.interval)} with the change{_by_log_loss(diagnosis, named)}. To "
+        f"correct it, {named.change}"
         f"{_equally_good(diagnosis.tried, named)}"
+    )
+
+
+def _by_log_loss(diagnosis: Diagnosis, named: TriedConvention) -> str:
+    """By what a convention is named that the right answers alone do not show."""
+    if named.grounds != ("log-loss",):
+        return ""
+    return (
+        f". These answers alone do not show it (corrected p-value {named.p:.2g}), but the probabilities of the labels "
+        f"do: the log loss is {named.log_loss:.3g} instead of {diagnosis.log_loss:.3g} (corrected p-value "
+        f"{named.p_log_loss:.2g})"
     )
 
 
@@ -131,20 +168,28 @@ def _nothing(diagnosis: Diagnosis) -> str:
         f"No other convention makes more of the samples right beyond chance: as they are, "
         f"{_scored(str(diagnosis.metric), diagnosis.score or 0.0, diagnosis.interval)}, and "
         f"{counted(len(diagnosis.tried), 'convention was', 'conventions were')} tried (to be named, one must have "
-        f"a corrected p-value of at most {LARGEST_P:g}, explain a fifth of what is wrong, and score above the most "
-        f"frequent class){_best_of(diagnosis)}"
+        f"a corrected p-value of at most {LARGEST_P:g}, {_ENOUGH[str(diagnosis.metric)]}){_best_of(diagnosis)}"
     )
 
 
 def _best_of(diagnosis: Diagnosis) -> str:
     """The convention that gains most, if it gains by itself: more samples may decide about it."""
     best = next((one for one in diagnosis.tried if one.n == diagnosis.n), None)
-    if best is None or best.became_right <= best.became_wrong or best.p > _MOST_P_TOLD:
+    if best is None:
+        return ""
+    of_log_loss = 1.0 if best.p_log_loss is None else best.p_log_loss
+    if of_log_loss > _MOST_P_TOLD and (best.became_right <= best.became_wrong or best.p > _MOST_P_TOLD):
         return ""
     more = "; more samples may decide, see --limit" if diagnosis.available > diagnosis.n else ""
+    log_loss = (
+        ""
+        if best.log_loss is None or diagnosis.log_loss is None
+        else f", and a log loss of {best.log_loss:.3g} instead of {diagnosis.log_loss:.3g}, corrected p-value "
+        f"{of_log_loss:.2g}"
+    )
     return (
         f". Nearest to it comes '{best.name}': {best.became_right:,} more right and {best.became_wrong:,} more wrong, "
-        f"corrected p-value {best.p:.2g}{more}"
+        f"corrected p-value {best.p:.2g}{log_loss}{more}"
     )
 
 

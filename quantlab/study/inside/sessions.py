@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quantlab.errors import TrialError
-from quantlab.formats import Format, PythonExecutor
+from quantlab.formats import Format, PythonExecutor, describe_runnable
 from quantlab.runtimes import Job, Runtime, Taps, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.python import REFERENCE
@@ -107,10 +107,10 @@ def open_reference(
     """
     name = name or ("reference" if names is None else "reference-aligned")
     if model.format is not None:
-        format_ = inputs.format(model.format)
-        taps = _among(format_.taps(model.source) if format_.taps else (), names)
-        artifact, tapped = _tapped(inputs, format_, model.source, name, _readable(taps))
-        job = inputs.job(str(artifact), None, artifact_options(inputs.context, format_, artifact), format_.python)
+        own = describe_runnable(name, inputs.format(model.format), model.source, model.description)
+        taps = _among(list_variant_taps(inputs, own), names)
+        artifact, tapped = _tapped(inputs, inputs.format(own.format), own.path, name, _readable(taps))
+        job = inputs.variant_job(own, artifact)
     else:
         where = ExecutorOptions(saved_model=str(model.source.absolute()), signature=str(model.signature))
         job = inputs.job("", None, where, REFERENCE)

@@ -99,9 +99,7 @@ def _sorted(
     artifacts = dict(options.variants)
     for path in map(Path, subjects):
         format_ = format_of(path, registries.formats)
-        opened = format_ is not None and (
-            format_.served_by_signature or (format_.as_model is not None and model is None)
-        )
+        opened = format_ is not None and (format_.served_by_signature or (format_.exported and model is None))
         if format_ is None or opened:
             if model is not None and not path.exists():
                 raise ArtifactError(f"there is no artifact at '{path}'; give a file or folder that exists")

@@ -51,21 +51,55 @@ class _Framework:
     """How it is run."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Name → text of files with its own settings, for a run in the folder."""
+    code: str = ""
+    """Folder of the code, below that of the test."""
+    data: str = ""
+    """Folder of `golden.json`, tensors and files, below that of the test."""
+    steps: str = ""
+    """How the folder becomes part of an app's tests, where the command does not run in the folder itself."""
 
 
 _JEST = {"jest.config.json": '{"testMatch": ["**/*.test.mjs"], "transform": {}}\n'}
+
+_ANDROID = """Add the folder to the module of your app, and `androidx.test:runner` and your runtime to its tests, in
+   `build.gradle.kts`:
+
+   ```kotlin
+   android.sourceSets.getByName("androidTest") {
+       java.srcDir("golden-android/kotlin")
+       assets.srcDir("golden-android/assets")
+   }
+   ```
+
+   Then run `./gradlew connectedAndroidTest` with a device."""
+
+_XCTEST = """Add the files of `swift/` to the tests of your app, and the folder `golden/` as a folder reference (in
+   Xcode) or with `resources: [.copy("golden")]` (in a Swift package). Then run `xcodebuild test` with a device or a
+   simulator. No Swift compiler has read these files yet."""
 
 FRAMEWORKS: Mapping[str, _Framework] = {
     "node": _Framework("js", "node.txt", "golden.test.mjs", "node --test"),
     "vitest": _Framework("js", "vitest.txt", "golden.test.mjs", "npx vitest run"),
     "jest": _Framework("js", "jest.txt", "golden.test.mjs", "NODE_OPTIONS=--experimental-vm-modules npx jest", _JEST),
     "pytest": _Framework("py", "test_golden.txt", "test_golden.py", "pytest"),
+    "android": _Framework(
+        "kotlin",
+        "android.txt",
+        "GoldenTest.kt",
+        "./gradlew connectedAndroidTest",
+        code="kotlin",
+        data="assets/golden",
+        steps=_ANDROID,
+    ),
+    "xctest": _Framework(
+        "swift", "xctest.txt", "GoldenTests.swift", "xcodebuild test", code="swift", data="golden", steps=_XCTEST
+    ),
 }
 """The programs for which tests are written, by name."""
 
-_SHARED = {"js": ("golden.mjs",), "py": ("golden.py",)}
+_SHARED = {"js": ("golden.mjs",), "py": ("golden.py",), "kotlin": ("Golden.kt",), "swift": ("Golden.swift",)}
 """Files of a language that all its tests have."""
-_APP = {"js": "app.mjs", "py": "app.py"}
+_APP = {"js": "app.mjs", "py": "app.py", "kotlin": "App.kt", "swift": "App.swift"}
 """The file that users edit: how the app loads the model, prepares a file, and calls the model."""
 
 
@@ -89,12 +123,18 @@ def export_golden(subject: Subject, asked: Asked, registries: Registries = REAL)
         chosen = _write(folder, study, trial, framework, registries)
     except OSError as error:
         raise UsageError(f"'{folder}' cannot be written ({error.strerror}); name another folder with --out") from error
-    app = _APP[framework.language]
+    app = Path(framework.code, _APP[framework.language])
     note = (
         f"{counted(len(chosen), 'sample')} with the outputs of {trial.setting} written to '{folder}': edit {app}, then "
-        f"run '{framework.command}' there"
+        f"{_run_words(framework)}"
     )
     return Written((str(folder),), (note,))
+
+
+def _run_words(framework: _Framework) -> str:
+    if framework.steps:
+        return f"add the folder to your app as README.md says, and run '{framework.command}'"
+    return f"run '{framework.command}' there"
 
 
 def _measured(study: Study, setting: str | None) -> Trial:
@@ -122,35 +162,42 @@ def _write(
         classes=study.classes,
     )
     rows = np.array([one.row for one in chosen])
+    data = folder / framework.data
+    data.mkdir(parents=True, exist_ok=True)
     document = {
         "format": FORMAT,
         "setting": trial.setting,
         "artifact": dict(artifact_files(variant.path, registries.formats).files),
         "versions": _versions(study, trial.setting),
-        "inputs": [*_inputs(folder, study.samples, variant, rows)],
-        "outputs": [*_outputs(folder, study, trial, rows, registries)],
-        "samples": _samples(folder, study.samples, chosen),
+        "inputs": [*_inputs(data, study.samples, variant, rows)],
+        "outputs": [*_outputs(data, study, trial, rows, registries)],
+        "samples": _samples(data, study.samples, chosen),
         "measured_with": dict(study.versions),
     }
-    (folder / "golden.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (data / "golden.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_code(folder / framework.code, framework, variant.format)
+    (folder / "README.md").write_text(_readme(trial.setting, framework, len(chosen)), encoding="utf-8")
+    return chosen
+
+
+def _write_code(folder: Path, framework: _Framework, artifact: str) -> None:
+    """Write the test, what it needs, and the file that users edit, for artifacts of a format."""
+    folder.mkdir(exist_ok=True)
     language = _FILES / framework.language
-    own, app = f"app.{variant.format}.txt", _APP[framework.language]
-    template = language / (own if (language / own).is_file() else "app.txt")
-    shutil.copyfile(template, folder / app)
+    own = language / f"app.{artifact}.txt"
+    shutil.copyfile(own if own.is_file() else language / "app.txt", folder / _APP[framework.language])
     for shared in _SHARED[framework.language]:
         shutil.copyfile(language / f"{shared}.txt", folder / shared)
     shutil.copyfile(language / framework.test, folder / framework.written)
     for file, text in framework.settings.items():
         (folder / file).write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(_readme(trial.setting, framework, len(chosen)), encoding="utf-8")
-    return chosen
 
 
 def _versions(study: Study, setting: str) -> dict[str, list[str]]:
-    """Facts that the runtimes told of themselves → all values that were measured."""
+    """Facts that the runtimes and imported outputs told of themselves → all values that were measured."""
     told: dict[str, list[str]] = {}
     for trial in study.trials:
-        if trial.setting == setting and trial.status == "measured" and not trial.imported:
+        if trial.setting == setting and trial.status == "measured":
             for name, value in trial.environment.items():
                 told.setdefault(name, [])
                 told[name] += [value] if value not in told[name] else []
@@ -232,13 +279,14 @@ def _samples(folder: Path, samples: SampleSet, chosen: Sequence[Chosen]) -> list
 
 
 def _readme(setting: str, framework: _Framework, count: int) -> str:
-    app = _APP[framework.language]
+    app = Path(framework.code, _APP[framework.language])
+    steps = framework.steps or f"Run `{framework.command}` in this folder, or move the folder into your test suite."
     return f"""# Golden test of {setting}
 
 Written by `quantlab export test`. The code in this folder may be used under the license MIT-0.
 
 1. Edit `{app}`: how your app loads the model, calls it, and prepares a file.
-2. Run `{framework.command}` in this folder, or move the folder into your test suite.
+2. {steps}
 
 The test has {count} samples, chosen because their answers change first. It fails if
 
