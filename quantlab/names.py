@@ -20,11 +20,14 @@ __all__ = [
     "shape_words",
     "shortened",
     "study_folder",
+    "two_digits",
     "without_controls",
 ]
 
 _MOST = 10
 _LIKE = 0.6  # difflib's own default
+_WHOLE = 99.5
+"""From here on, two significant digits need an exponent."""
 
 
 def decibels(value: float) -> str:
@@ -135,6 +138,15 @@ def joined(names: Sequence[str], *, separator: str = ",") -> str:
     *before, last = names
     final = " and " if separator == "," else f"{separator} and "
     return f"{f'{separator} '.join(before)}{final}{last}" if before else last
+
+
+def two_digits(value: float) -> str:
+    """A number of at least 0 with two significant digits; one from 100 on is whole, and never written as 1e+02.
+
+    >>> two_digits(0.0123), two_digits(99.6), two_digits(1234.4)
+    ('0.012', '100', '1,234')
+    """
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.2g}"
 
 
 def shortened(texts: Sequence[str], *, most: int, count: int | None = None, separator: str = ",") -> str:

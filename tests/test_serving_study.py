@@ -196,6 +196,20 @@ def test_a_server_that_expects_another_range_is_named(expects, words, kws):
     assert words in warning
 
 
+def test_a_server_that_answers_nan_is_named(kws):
+    model, data, out = kws
+    samples = Store(out).read_study().samples
+    (spec,) = samples.inputs
+    values = np.load(samples.input_file(spec.name))
+    ((name, outputs),) = arrays_of(Store(out).read_study().reference).items()
+    spoiled = outputs.copy()
+    spoiled[:, 3] = np.nan
+    with serving(looked_up([[(spec.name, values)], [(name, spoiled)]])) as served:
+        study = run(model, data, out, limit=100, serving=served.url)
+    (warning,) = [text for text in study.warnings if text.startswith("the server at ")]
+    assert "answers NaN or infinity for 64 of 64 samples, where savedmodel-float32 in Python does not" in warning
+
+
 def test_a_server_that_differs_behind_the_first_samples_is_named(kws):
     """Sources are often sorted by class, so the first samples say nothing about the others."""
     model, data, out = kws

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from quantlab.conventions import PIXEL_RESCALINGS, Rescaling
 from quantlab.differences import difference
 from quantlab.errors import QuantlabError
+from quantlab.names import counted, two_digits
 from quantlab.npy import mapped
 from quantlab.samples import draw, labels_of
 from quantlab.study.context import Context
@@ -56,13 +57,10 @@ def explain_servers(
         runtime, python = context.registries.runtimes.get(trial.runtime), in_python.get(trial.setting)
         if runtime is None or runtime.address is None or python is None or trial.status != "measured":
             continue
-        apart = max(_apart(python.outputs[name], file, compared) for name, file in trial.outputs.items())
-        if apart <= STRAY_LIMIT or trial.variant is None:
+        clause = _difference_clause(python, trial, compared)
+        if clause is None or trial.variant is None:
             continue
-        begin = (
-            f"the server at {runtime.address} gives other outputs than {trial.setting} in Python, by up to "
-            f"{100 * apart:.2g} % of the largest"
-        )
+        begin = f"the server at {runtime.address} {clause}"
         run = run_of(context, trial.variant, runtime, outputs=outputs, batch_size=batch_size)
         wanted = {name: mapped(file)[sent] for name, file in python.outputs.items()}
         rescaling = next(
@@ -82,9 +80,25 @@ def _drawn(samples: SampleSet, count: int, seed: int) -> Array:
     return draw(min(count, samples.n), n=samples.n, labels=labels_of(samples), seed=seed)
 
 
-def _apart(one: Path, other: Path, places: Array) -> float:
-    """The largest difference of some samples, as a share of the largest value."""
-    return difference(mapped(one)[places], mapped(other)[places]).share
+def _difference_clause(python: Trial, served: Trial, places: Array) -> str | None:
+    """How the server's outputs of some samples differ from Python's; None if they do not."""
+    pairs = [(mapped(python.outputs[name])[places], mapped(file)[places]) for name, file in served.outputs.items()]
+    spoiled = np.logical_or.reduce([_not_finite(there) & ~_not_finite(here) for here, there in pairs])
+    if spoiled.any():
+        return (
+            f"answers NaN or infinity for {spoiled.sum():,} of {counted(len(places), 'sample')}, where "
+            f"{python.setting} in Python does not"
+        )
+    apart = max(difference(here, there).share for here, there in pairs)
+    if apart <= STRAY_LIMIT:
+        return None
+    return f"gives other outputs than {python.setting} in Python, by up to {two_digits(100 * apart)} % of the largest"
+
+
+def _not_finite(rows: Array) -> Array:
+    """Which samples have a value that is NaN or infinite."""
+    finite: Array = np.isfinite(rows.astype(np.float64)).reshape(len(rows), -1).all(axis=1)
+    return ~finite
 
 
 def _reproduces(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.formats import Format
-from quantlab.names import joined, listed, shortened
+from quantlab.names import joined, listed, shortened, two_digits
 from quantlab.npy import mapped
 from quantlab.statistics import answers_of, chance_check, class_order, position_chance, target_checks
 from quantlab.study.compare import Comparison
@@ -135,7 +135,7 @@ def _remedy_of_change(layers: Sequence[TrainingLayer]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{two_digits(100 * share)} %"
 
 
 def _other_calls(check: ReferenceCheck) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quantlab.names import counted, decibels, shortened
+from quantlab.names import counted, decibels, shortened, two_digits
 from quantlab.types import (
     AGAINST_REFERENCE,
     NARROW_DTYPES,
@@ -104,7 +104,7 @@ def _float32_check(trial: Trial, outputs: CheckedOutputs) -> str:
     if not outputs.has_integers(outputs.scored):
         largest.append(scores.max_abs_error)
     if not largest and scores.agreement is not None:
-        return f"ok: {100 - scores.agreement:.2g} % of the values change"
+        return f"ok: {two_digits(100 - scores.agreement)} % of the values change"
     return f"ok: {max((error or 0.0 for error in largest), default=scores.max_abs_error or 0.0):.2g}"
 
 
@@ -121,7 +121,7 @@ def _scored_reasons(scores: Scores, outputs: CheckedOutputs) -> list[str]:
     reasons = _spoiled(scores.non_finite or 0)
     if outputs.positions or outputs.has_integers(outputs.scored):
         if scores.agreement is not None and scores.agreement < 100 * (1 - STRAY_LIMIT):
-            reasons.append(f"{100 - scores.agreement:.2g} % of the classes change")
+            reasons.append(f"{two_digits(100 - scores.agreement)} % of the classes change")
     elif scores.agreement is not None and scores.agreement < 100:
         flipped = scores.n - round(scores.agreement * scores.n / 100)
         reasons.append(f"{flipped:,} of {scores.n:,} predictions {'changes' if flipped == 1 else 'change'}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from quantlab.names import counted
+from quantlab.names import counted, two_digits
 from quantlab.study.compare import Comparison
 from quantlab.study.outputs import compare_outputs
 from quantlab.study.warnings import CheckedOutputs, float32_checks
@@ -79,7 +79,7 @@ def _cost(scores: Scores) -> str:
                 return f"without a measurable loss, {_figure(loss)}{ends} {unit}{_changed(scores)}"
             return f"it loses {_figure(loss)}{ends} {unit}{_changed(scores)}"
     if scores.agreement is not None:
-        return f"the class changes for {100 - scores.agreement:.2g} % of {counted(scores.n, 'sample')}"
+        return f"the class changes for {two_digits(100 - scores.agreement)} % of {counted(scores.n, 'sample')}"
     return f"its outputs differ by {scores.rms_error or 0.0:.2g} (RMS)"
 
 

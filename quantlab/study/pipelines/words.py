@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from quantlab.names import counted, shortened
+from quantlab.names import counted, shortened, two_digits
 from quantlab.study.app_words import reproduced
 from quantlab.types import ComparedPipeline, PipelineComparison, Reproduction, StepName
 
@@ -44,11 +44,11 @@ def pipelines_headline(comparison: PipelineComparison) -> str:
     if all(_equal(one) for one in ran):
         return (
             f"{_all(ran)} the declared preprocessing but for rounding: the mean difference is at most "
-            f"{most.mean_steps:.2g} of 255{_effect(most)}"
+            f"{two_digits(most.mean_steps or 0.0)} of 255{_effect(most)}"
         )
     return (
-        f"'{most.name}' is farthest from the declared preprocessing: {most.mean_steps:.2g} of 255 on average, "
-        f"{most.max_steps or 0.0:.3g} at most{_by(most)}{_effect(most)}{_largest_effect(ran, most)}"
+        f"'{most.name}' is farthest from the declared preprocessing: {two_digits(most.mean_steps or 0.0)} of 255 on "
+        f"average, {most.max_steps or 0.0:.3g} at most{_by(most)}{_effect(most)}{_largest_effect(ran, most)}"
         f"{_nearest(ran, most)}"
     )
 
@@ -61,8 +61,8 @@ def _of_app(rows: Sequence[Reproduction], pipelines: Mapping[str, ComparedPipeli
         resized = f" ({row.resizer})" if row.cause == "resize" else ""
         others = f". These photos do not tell it apart from {shortened(alike, most=_ALIKE)}" if alike else ""
         return (
-            f"{reproduced(best, as_declared, of='photos')}. It is {row.mean_steps:.2g} of 255 from the declared "
-            f"preprocessing on average{_by(row)}{resized}{_effect(row)}{others}"
+            f"{reproduced(best, as_declared, of='photos')}. It is {two_digits(row.mean_steps or 0.0)} of 255 from the "
+            f"declared preprocessing on average{_by(row)}{resized}{_effect(row)}{others}"
         )
     if as_declared.equal:
         return (
@@ -132,4 +132,4 @@ def _sentence(row: ComparedPipeline, model: str) -> str:
 
 def _nearest(ran: Sequence[ComparedPipeline], most: ComparedPipeline) -> str:
     near = min(ran, key=lambda one: one.mean_steps or 0.0)
-    return "" if near is most else f". '{near.name}' is nearest, with {near.mean_steps:.2g} of 255"
+    return "" if near is most else f". '{near.name}' is nearest, with {two_digits(near.mean_steps or 0.0)} of 255"
