@@ -196,7 +196,7 @@ def test_a_server_that_expects_another_range_is_named(expects, words, kws):
     assert words in warning
 
 
-def test_a_server_that_answers_nan_is_named(kws):
+def test_a_server_that_answers_nan_where_the_model_does_not_has_failed(kws):
     model, data, out = kws
     samples = Store(out).read_study().samples
     (spec,) = samples.inputs
@@ -206,8 +206,12 @@ def test_a_server_that_answers_nan_is_named(kws):
     spoiled[:, 3] = np.nan
     with serving(looked_up([[(spec.name, values)], [(name, spoiled)]])) as served:
         study = run(model, data, out, limit=100, serving=served.url)
-    (warning,) = [text for text in study.warnings if text.startswith("the server at ")]
-    assert "answers NaN or infinity for 64 of 64 samples, where savedmodel-float32 in Python does not" in warning
+    (row,) = [trial for trial in study.trials if trial.runtime == "serving-rest"]
+    assert row.scores is None
+    assert row.failure.reason == (
+        f"the server at {served.url} answers NaN or infinity, where the model does not (100 values of 100 samples); "
+        "see the log of the server, and whether it serves this model"
+    )
 
 
 def test_a_server_that_differs_behind_the_first_samples_is_named(kws):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from quantlab.conventions import PIXEL_RESCALINGS, Rescaling
 from quantlab.differences import difference
 from quantlab.errors import QuantlabError
-from quantlab.names import counted, two_digits
+from quantlab.names import two_digits
 from quantlab.npy import mapped
 from quantlab.samples import draw, labels_of
 from quantlab.study.context import Context
@@ -83,22 +83,10 @@ def _drawn(samples: SampleSet, count: int, seed: int) -> Array:
 def _difference_clause(python: Trial, served: Trial, places: Array) -> str | None:
     """How the server's outputs of some samples differ from Python's; None if they do not."""
     pairs = [(mapped(python.outputs[name])[places], mapped(file)[places]) for name, file in served.outputs.items()]
-    spoiled = np.logical_or.reduce([_not_finite(there) & ~_not_finite(here) for here, there in pairs])
-    if spoiled.any():
-        return (
-            f"answers NaN or infinity for {spoiled.sum():,} of {counted(len(places), 'sample')}, where "
-            f"{python.setting} in Python does not"
-        )
     apart = max(difference(here, there).share for here, there in pairs)
     if apart <= STRAY_LIMIT:
         return None
     return f"gives other outputs than {python.setting} in Python, by up to {two_digits(100 * apart)} % of the largest"
-
-
-def _not_finite(rows: Array) -> Array:
-    """Which samples have a value that is NaN or infinite."""
-    finite: Array = np.isfinite(rows.astype(np.float64)).reshape(len(rows), -1).all(axis=1)
-    return ~finite
 
 
 def _reproduces(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.errors import MissingOp, QuantlabError
+from quantlab.names import counted
 from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_options
@@ -65,7 +66,7 @@ class RunResult:
             outputs=self.kept.files,
             repeated=self.kept.repeated,
         )
-        return scored_row(ran, comparison)
+        return _refused_if_spoiled(scored_row(ran, comparison), self.ran_on)
 
     def _notes(self) -> tuple[str, ...]:
         notes = list(self.conversion.variant.notes) if self.conversion.variant else []
@@ -82,6 +83,23 @@ class RunResult:
     def _untimed(self) -> str | None:
         """Why the row shows no times, or None if it does."""
         return self.ran_on.untimed(self.kept.environment) if self.kept and self.ran_on else None
+
+
+def _refused_if_spoiled(row: Trial, ran_on: Runtime | None) -> Trial:
+    """A row of a server; a failure if it answers NaN or infinity where the model does not.
+
+    On this machine such outputs are those of the artifact, which loses by them. Of a server they say that it could not
+    compute, or serves something else.
+    """
+    spoiled = row.scores.non_finite if row.scores is not None else None
+    if ran_on is None or ran_on.address is None or not spoiled or row.scores is None:
+        return row
+    reason = (
+        f"the server at {ran_on.address} answers NaN or infinity, where the model does not "
+        f"({counted(spoiled, 'value')} of {counted(row.scores.n, 'sample')}); see the log of the server, and whether "
+        f"it serves this model"
+    )
+    return replace(row, scores=None, failure=Failure(reason, "run"))
 
 
 def scored_row(row: Trial, comparison: Comparison) -> Trial:
