@@ -854,11 +854,11 @@ def test_unusual_files_cost_only_their_own_rows(tmp_path):
 def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
     model = write_model(tmp_path / "m.onnx")
     photos = with_right_labels(write_photos(tmp_path / "photos", each=40), model)
-    done = quantlab_in_process(
+    command = (
         *("analyze", model, "--data", photos, "--preprocessing-mode", "tf", "--pipeline", "python-pillow-default"),
         *("--settings", "onnx-dynamic", "--runtimes", "python", "--limit", "60", "--no-costs", "--out", "s.study"),
-        cwd=tmp_path,
     )
+    done = quantlab_in_process(*command, cwd=tmp_path)
     assert done.status == 0, done.stderr
     told = "the samples of the pipeline 'python-pillow-default' change the outputs of the float model itself"
     assert told in done.stdout
@@ -882,6 +882,10 @@ def test_the_split_of_a_study_that_is_fed_by_a_pipeline_adds_up(tmp_path):
     assert part in " ".join(judged.stdout.split())
     verified = quantlab_in_process("verify", "s.study", cwd=tmp_path)
     assert (verified.status, "of the declared preprocessing" in verified.stdout) == (0, True)
+    assert "prepare 60 photos" not in quantlab_in_process(*command, "--no-layers", cwd=tmp_path).stderr
+    for photo in photos.rglob("*.jpg"):  # what follows the picture changes no declared sample
+        photo.write_bytes(photo.read_bytes() + b"profile")
+    assert "prepare 60 photos" in quantlab_in_process(*command, "--no-layers", cwd=tmp_path).stderr
 
 
 @pytest.mark.starts_children

@@ -1,5 +1,6 @@
 """The scored samples as an app's pipeline makes them: every runtime is fed these, and the reference is run on both."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import QuantlabError, RuntimeUnavailable, SamplesError, UsageError
+from quantlab.foreign import reading
+from quantlab.models import files_sha256
 from quantlab.names import counted, shortened
 from quantlab.npy import writable
 from quantlab.pipelines import AppPipeline, ChosenPipeline, StepRun, Unprepared, chosen_pipelines, refuse_absent
@@ -71,7 +74,7 @@ def fed_samples(context: Context, one: ChosenPipeline, declared: SampleSet, mode
     steps = BlockSteps(StepRun(context.pool, context.store.work, {}), pipeline, (one.app,))
     places = {step.place.name: step.place.environment() for step in (one.app.decoder, one.app.resizer)}
     about = {"samples": declared.sha256, "origins": declared.origins_sha256, "declared": pipeline.sha256}
-    key = key_of({**about, "pipeline": one.name, "places": places})
+    key = key_of({**about, "photos": _photos_sha256(declared), "pipeline": one.name, "places": places})
     record = context.store.root / "samples" / "fed" / f"{key}.json"
     kept = context.store.read(record, SampleSet)
     if kept is not None and intact_samples(kept) == "intact":
@@ -80,6 +83,19 @@ def fed_samples(context: Context, one: ChosenPipeline, declared: SampleSet, mode
     fed = feeding.written(context.store.root / "samples" / "fed" / key)
     context.store.write(record, fed)
     return fed
+
+
+def _photos_sha256(declared: SampleSet) -> str:
+    """SHA-256 of the bytes of all files: pipelines read parts of them that the declared one ignores, such as profiles.
+
+    Raises:
+        SamplesError: If a file is not there any more.
+    """
+    digest = hashlib.sha256()
+    for name in files_of(declared):
+        with reading(Path(declared.source) / name, SamplesError, "restore it, or analyze the folder as it is now"):
+            digest.update(bytes.fromhex(files_sha256(Path(declared.source) / name)))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
