@@ -109,6 +109,9 @@ def test_no_baseline_of_a_format_that_cannot_be_made(tmp_path):
         pytest.param({"variants": {"toy-int8": Path("x")}}, "has the name of a setting", id="a row that is a setting"),
         pytest.param({"variants": {"reference": Path("x")}}, "has the name of a setting", id="the reference"),
         pytest.param(
+            {"variants": {"scored": Path("x")}}, "has a name that tables use for samples", id="a set of samples"
+        ),
+        pytest.param(
             {"variants": {"mine": Path("x")}, "variant_runtimes": {"mine": ("attick",)}},
             "there is no runtime 'attick'; did you mean 'attic'?",
             id="a runtime of a variant",

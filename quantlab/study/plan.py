@@ -9,6 +9,7 @@ from quantlab.formats import format_of
 from quantlab.names import listed, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
+from quantlab.study.calibration_check import CALIBRATED, SCORED
 from quantlab.study.chosen_settings import named_alone, select_runtimes, settings_for
 from quantlab.study.codes import RAW
 from quantlab.study.conversions import ConversionResult
@@ -186,6 +187,10 @@ def _refuse_variants(options: AnalyzeOptions, registries: Registries) -> None:
     for name in options.variants:
         if name in registries.settings or name == REFERENCE:
             raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
+        if name in {CALIBRATED, SCORED}:
+            raise UsageError(
+                f"--variant {name}=… has a name that tables use for samples; give the row another name, as 'my-{name}'"
+            )
         if not name or "/" in name or name.startswith("."):
             raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
     for what, names in {"runtimes are": options.variant_runtimes, "an input is": options.variant_inputs}.items():
