@@ -19,6 +19,7 @@ from study_fixtures import DIGITS, outputs_of, read_study
 from tfjs_pages import INSTALLED, open_browser, opened
 
 from quantlab.errors import QuantlabError
+from quantlab.models import files_sha256
 from quantlab.runtimes.browser import find_browser
 from quantlab.runtimes.elsewhere import DUMPERS, FORMAT
 from quantlab.runtimes.node import find_node
@@ -128,6 +129,44 @@ def test_outputs_that_are_imported_again_replace_the_row(study):
     assert [trial.runtime for trial in read_study(study).trials].count("my-app") == 1
     assert {row.runtime for row in Store(study).read_outputs().rows if row.setting == SETTING} >= {"python", "my-app"}
     assert quantlab_in_process("verify", study, cwd=study.parent).status == 0
+
+
+def test_the_outputs_of_another_artifact_are_refused(study):
+    folder = export(study, "--setting", SETTING)
+    other = next(trial.variant.path for trial in read_study(study).trials if trial.setting == "tflite-float32")
+    subprocess.run([sys.executable, "dump.py", other, ".", "../app.npz"], cwd=folder, check=True, capture_output=True)
+    with pytest.raises(QuantlabError) as refused:
+        imported(study, study.parent / "app.npz")
+    assert str(refused.value).endswith(
+        f"which is none of the artifact of {SETTING} ({files_sha256(artifact(study, SETTING))[:12]}); name the setting "
+        "that the program ran"
+    )
+
+
+@pytest.mark.parametrize("form", ["npz", "jsonl"])
+def test_integers_for_floats_are_told(form, study):
+    outputs, sha256, crc32 = truth(study)
+    write = write_npz if form == "npz" else write_lines
+    row = imported(study, write(study.parent / f"app.{form}", (200 * outputs).astype(int), sha256, crc32))
+    assert f"integers of {OUTPUT} taken as values, because the artifact gives no codes" in row.notes
+
+
+def test_a_row_can_be_removed_again(study):
+    before, figures = read_study(study), Store(study).read_outputs()
+    outputs, sha256, crc32 = truth(study)
+    imported(study, write_npz(study.parent / "app.npz", outputs[:, ::-1].copy(), sha256, crc32))
+    row = ("--setting", SETTING, "--runtime", "my-app")
+    done = quantlab_in_process("import", "--remove", study, *row, cwd=study.parent)
+    assert (done.status, done.last) == (0, f"Row '{SETTING}' in 'my-app' removed from '{study}'")
+    assert (read_study(study), Store(study).read_outputs()) == (before, figures)
+    assert not (study / "outputs" / SETTING / "my-app").exists()
+    again = quantlab_in_process("import", "--remove", study, *row, cwd=study.parent)
+    assert (again.status, again.last) == (
+        2,
+        f"quantlab: no outputs of '{SETTING}' in 'my-app' were imported; nothing was imported into this study",
+    )
+    none = quantlab_in_process("import", *row, cwd=study.parent)
+    assert (none.status, none.last) == (2, "quantlab: name the file of outputs, or --remove to remove a row")
 
 
 def test_a_damaged_import_is_found(study):

@@ -8,19 +8,20 @@ import typer
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, rendering_of
 from quantlab.cli.output import print_result, say
+from quantlab.errors import UsageError
 
 __all__ = ["import_outputs"]
 
 
 def import_outputs(
     outputs: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="OUTPUTS",
-            help="What the program wrote: a .npz, .npy or .jsonl file.",
+            help="What the program wrote: a .npz, .npy or .jsonl file; left out with --remove.",
             show_default=False,
         ),
-    ],
+    ] = None,
     study: Annotated[
         Path | None,
         typer.Argument(
@@ -39,6 +40,7 @@ def import_outputs(
     trust_order: Annotated[
         bool, typer.Option("--trust-order", help="Take a file that does not say from which samples it was made.")
     ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the row again, with its outputs.")] = False,
     json: AsJson = False,
 ) -> int:
     """Add a row of outputs that your app, device or server wrote.
@@ -47,12 +49,20 @@ def import_outputs(
     a runtime. They are refused if they were made from other samples or in another order.
     """
     from quantlab.store import find_latest
-    from quantlab.study.importing import ImportOptions
+    from quantlab.study.importing import ImportOptions, remove_import
     from quantlab.study.importing import import_outputs as run
     from quantlab_reports import trial_table
 
-    folder = study or find_latest(Path())
-    done = run(folder, outputs, ImportOptions(setting, runtime, samples, trust_order))
+    if remove:
+        if study is not None or samples is not None or trust_order:
+            raise UsageError("--remove takes the study, --setting and --runtime alone; leave the others out")
+        folder = outputs or find_latest(Path())
+        done = remove_import(folder, setting, runtime)
+    elif outputs is None:
+        raise UsageError("name the file of outputs, or --remove to remove a row")
+    else:
+        folder = study or find_latest(Path())
+        done = run(folder, outputs, ImportOptions(setting, runtime, samples, trust_order))
     print_result(rendering_of("terminal", as_json=json)(trial_table(done, wide=False)))
-    say(f"Row '{setting}' in '{runtime}' added to '{folder}'")
+    say(f"Row '{setting}' in '{runtime}' {'removed from' if remove else 'added to'} '{folder}'")
     return OK

@@ -123,6 +123,7 @@ def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
     values: dict[str, Array] = {}
     seen, told, crc32 = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
     about: Mapping[str, Any] = {}
+    whole: set[str] = set()
     for number, line in _lines(path):
         if number == 1 and "sample" not in line:
             about = line
@@ -131,14 +132,17 @@ def _read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
         given = _outputs_of(path, number, line, outputs)
         if not seen.any():
             values = {spec.name: np.zeros((n, *_sizes(spec)), np.float64) for spec in outputs if spec.name in given}
+            whole = set(values)
         _refuse_other_outputs(path, number, given, values)
         seen[sample], told[sample], crc32[sample] = True, "crc32" in line, line.get("crc32", 0)
         for output, nested in given.items():
             values[output][sample] = _of_line(path, number, output, nested, values[output].shape[1:])
+            if output in whole and not _whole(nested):
+                whole.remove(output)
     _refuse_missing(path, seen)
     _refuse_untold(path, told)
     return Dump(
-        values,
+        {name: array.astype(np.int64) if name in whole else array for name, array in values.items()},
         _text(about.get("samples_sha256")),
         crc32 if told.any() else None,
         _facts(about.get("environment")),
@@ -235,6 +239,13 @@ def _numbers(values: Any) -> npt.NDArray[np.float64]:
     if wrong:
         raise ValueError(f"it holds {excerpt(json.dumps(wrong[0]))} where a number is expected")
     return np.array([_STRINGS[value] if isinstance(value, str) else float(value) for value in flat], np.float64)
+
+
+def _whole(values: Any) -> bool:
+    """Whether nested lists hold integers alone, which may be codes."""
+    if isinstance(values, list):
+        return all(map(_whole, values))
+    return isinstance(values, int) and not isinstance(values, bool)
 
 
 def _named(path: Path, held: Sequence[str], outputs: Sequence[TensorSpec]) -> dict[str, str]:

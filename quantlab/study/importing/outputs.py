@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import UsageError
+from quantlab.formats import artifact_files
 from quantlab.formats.affine import decode
 from quantlab.models import files_sha256
 from quantlab.names import joined, listed, nearest
@@ -39,9 +40,12 @@ from quantlab.types import (
     Variant,
 )
 
-__all__ = ["ImportOptions", "import_outputs"]
+__all__ = ["ImportOptions", "import_outputs", "remove_import"]
 
 _LONGEST_NAME = 40
+
+MODEL_SHA256 = "model_sha256"
+"""The fact with which a program tells the SHA-256 of the model file that it opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,14 @@ def import_outputs(
     """
     store, path = Store(Path(study)), Path(outputs)
     store.refuse_running()
-    record = store.read_study()
     _refuse_name(options.runtime, registries)
-    variant = _variant(record, options.setting)
+    _variant(store.read_study(), options.setting)
     with store.locked():
+        record = store.read_study()  # again: an analysis may have ended before the lock
+        variant = _variant(record, options.setting)
         dump = read_dump(path, _outputs_of(record), record.samples.n)
         matching = match(dump, record.samples, variant, path, sha256=options.samples, trust_order=options.trust_order)
+        _refuse_other_model(dump, variant, path)
         kept, notes = _kept(store, dump, options, variant=variant, study=record)
         new = ImportedOutputs(
             setting=options.setting,
@@ -101,13 +107,51 @@ def import_outputs(
             kept=kept,
             notes=notes,
         )
-        others = [row for row in read_imports(store).rows if (row.setting, row.runtime) != (new.setting, new.runtime)]
-        imports = Imports((*others, new))
-        done, figures = _with_rows(store, record, imports, registries)
-        store.write(store.root / IMPORTS, imports)
-        store.write_outputs(figures)
-        store.write_study(done)
+        _write_rows(store, record, Imports((*_others(store, options.setting, options.runtime), new)), registries)
     return store.read_study()
+
+
+def remove_import(study: str | Path, setting: str, runtime: str, *, registries: Registries = REAL) -> Study:
+    """Remove a row that was imported, and its outputs.
+
+    Args:
+        study: Folder of the study.
+        setting: Setting or given variant of the row.
+        runtime: Name that the program has in the table.
+        registries: The known formats, runtimes and converters.
+
+    Returns:
+        The study as stored, without the row.
+
+    Raises:
+        UsageError: If no such row was imported.
+        StudyError: If the study is missing, damaged, or being analyzed.
+    """
+    store = Store(Path(study))
+    store.refuse_running()
+    store.read_study()
+    with store.locked():
+        others = _others(store, setting, runtime)
+        names = [f"{row.setting} in {row.runtime}" for row in read_imports(store).rows]
+        if len(others) == len(names):
+            known = nearest(f"{setting} in {runtime}", names) if names else "nothing was imported into this study"
+            raise UsageError(f"no outputs of '{setting}' in '{runtime}' were imported; {known}")
+        _write_rows(store, store.read_study(), Imports(tuple(others)), registries)
+        shutil.rmtree(store.output_folder(setting, runtime, "x").parent, ignore_errors=True)
+    return store.read_study()
+
+
+def _others(store: Store, setting: str, runtime: str) -> list[ImportedOutputs]:
+    """All imported outputs but those of one row."""
+    return [row for row in read_imports(store).rows if (row.setting, row.runtime) != (setting, runtime)]
+
+
+def _write_rows(store: Store, study: Study, imports: Imports, registries: Registries) -> None:
+    """Write the study with the rows of these imports, and the imports."""
+    done, figures = _with_rows(store, study, imports, registries)
+    store.write(store.root / IMPORTS, imports)
+    store.write_outputs(figures)
+    store.write_study(done)
 
 
 def _refuse_name(name: str, registries: Registries) -> None:
@@ -131,6 +175,17 @@ def _variant(study: Study, setting: str) -> Variant:
         asked = "the reference is the model itself" if setting == REFERENCE else why
         raise UsageError(f"the study has no artifact of the setting '{setting}'; {asked}")
     return variant
+
+
+def _refuse_other_model(dump: Dump, variant: Variant, path: Path) -> None:
+    """Refuse outputs of a program that says it opened another file than one of the artifact."""
+    opened = dump.environment.get(MODEL_SHA256)
+    files = artifact_files(variant.path).files
+    if opened is not None and opened not in files.values():
+        raise UsageError(
+            f"'{path}' was made with a model file of the SHA-256 {opened[:12]}, which is none of the artifact of "
+            f"{variant.name} ({', '.join(one[:12] for one in files.values())}); name the setting that the program ran"
+        )
 
 
 def _outputs_of(study: Study) -> list[TensorSpec]:
@@ -159,12 +214,14 @@ def _kept(
     folder = store.output_folder(options.setting, options.runtime, key)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    files, decoded = {}, []
+    files, decoded, taken = {}, [], []
     for name, values in dump.outputs.items():
         files[name] = folder / f"{quote(name, safe='')}.npy"
         port = ports.get(name)
         if _holds_codes(values, specs[name], port):
             decoded.append(name)
+        elif values.dtype.kind in "iu" and np.dtype(specs[name].dtype).kind == "f":
+            taken.append(name)
         _write(files[name], values, specs[name], port)
     kept = KeptOutputs(
         files=files,
@@ -175,11 +232,15 @@ def _kept(
     )
     store.write(folder / "outputs.json", kept)
     missing = [name for name in specs if name not in files]
-    return kept, (*_decoded_words(decoded), *_missing_words(missing))
+    return kept, (*_decoded_words(decoded), *_taken_words(taken), *_missing_words(missing))
 
 
 def _decoded_words(names: list[str]) -> list[str]:
     return [f"codes of {joined(names)} decoded with the scale of the artifact"] if names else []
+
+
+def _taken_words(names: list[str]) -> list[str]:
+    return [f"integers of {joined(names)} taken as values, because the artifact gives no codes"] if names else []
 
 
 def _missing_words(names: list[str]) -> list[str]:

@@ -253,6 +253,8 @@ async function main([model, place, file]) {
   const runner = runners[model?.match(/\.\w+$/)?.[0]];
   if (!runner || !file) throw new Error('usage: node dump.mjs MODEL.json|MODEL.onnx INPUTS OUTPUTS.npz');
   const outputs = await runner(model, await readInputs(place), fs);
+  const { createHash } = await import('node:crypto');
+  outputs.environment.model_sha256 = createHash('sha256').update(await fs.readFile(model)).digest('hex');
   await fs.writeFile(file, outputs.npz());
   console.log(`wrote ${file}`);
 }

@@ -15,6 +15,7 @@ or with a program of your own:
     outputs.write("outputs.npz")
 """
 
+import hashlib
 import json
 import platform
 import sys
@@ -160,7 +161,10 @@ def main(arguments: list[str]) -> int:
         print(f"there is no '{missing[0]}'", file=sys.stderr)
         return 2
     try:
-        RUNNERS[Path(model).suffix](model, Inputs(folder)).write(file)
+        outputs = RUNNERS[Path(model).suffix](model, Inputs(folder))
+        if Path(model).is_file():
+            outputs.environment["model_sha256"] = hashlib.sha256(Path(model).read_bytes()).hexdigest()
+        outputs.write(file)
     except (ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
