@@ -118,7 +118,7 @@ def test_calibration_samples_that_are_left_out_are_counted(left, said, monkeypat
     monkeypatch.setattr(tune, "sum_inputs", lambda *given, deadline: summed.append((given[3], deadline)) or {})
     sampled = SimpleNamespace(n=4, sha256="0")
     search = SimpleNamespace(
-        parts=SimpleNamespace(calibration=sampled, scored=sampled),
+        parts=SimpleNamespace(calibration=sampled, scored=sampled, search=None),
         samples=sampled,
         outputs=(),
         study=SimpleNamespace(versions={}),

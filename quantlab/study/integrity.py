@@ -27,9 +27,9 @@ def source_sha256(source: Path, format_name: str | None, registries: Registries)
     Args:
         source: The SavedModel, or the artifact.
         format_name: Format of an artifact; None for a SavedModel.
-        registries: The known formats.
+        registries: The known formats; they may lack that of the model, which is then one file.
     """
-    format_ = registries.formats[format_name] if format_name else None
+    format_ = registries.formats.get(format_name) if format_name else None
     return combined_sha256(format_.files(source)) if format_ and format_.entry else files_sha256(source)
 
 
