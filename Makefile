@@ -1,6 +1,8 @@
 # The two commands of the README are `make demo` and `make test`; each sets up all it needs in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
+# Some images set it; then each of the hundreds of processes that the tests start would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test quick mutations lint docs tutorial site check format lock lowest newest clean
 
@@ -61,7 +63,7 @@ format: .venv/developing ## Format the code and mend what ruff can
 	touch $@
 
 # The hook bundles the JavaScript again where its sources have changed, so they count as reasons too.
-SOURCES := pyproject.toml requirements.lock requirements-build.lock hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs) quantlab/runtimes/js/package-lock.json
+SOURCES := pyproject.toml requirements.lock requirements-build.lock hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs quantlab/runtimes/js/tab/*) quantlab/runtimes/js/package-lock.json
 
 LOCKED := --constraint requirements.lock --build-constraint requirements-build.lock
 

@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # run as a program: only environments that build have it
+    BuildHookInterface = object
 
 JS_FOLDER = Path("quantlab/runtimes/js")
 TAIL_LINES = 40
@@ -82,13 +85,14 @@ def source_hash(root: Path) -> str:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """List this hook, the manifest, the lock, the page and the modules, without the tests."""
+    """List this hook, the manifest, the lock, the pages and the modules, without the tests."""
     folder = root / JS_FOLDER
     yield root / "hatch_build.py"
     yield folder / "package.json"
     yield folder / "package-lock.json"
-    yield from sorted(folder.glob("*.html"))
-    yield from sorted(path for path in folder.glob("*.mjs") if not path.name.endswith(".test.mjs"))
+    for place in (folder, folder / "tab"):
+        for pattern in ("*.css", "*.html", "*.js", "*.mjs"):
+            yield from sorted(path for path in place.glob(pattern) if not path.name.endswith(".test.mjs"))
 
 
 def find_node() -> str:

@@ -1,6 +1,7 @@
-"""Inference loops for `study_floor.py` in Python: `bare_loops.py MODEL SAMPLES.npy ARTIFACTS`."""
+"""Inference loops in Python: `bare_loops.py MODEL SAMPLES.npy ARTIFACTS`; prints their seconds without the imports."""
 
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -13,6 +14,7 @@ from quantlab.worker.tfjs_graph import graph_def
 BATCH = 32
 
 model_path, samples, artifacts = Path(sys.argv[1]), np.load(sys.argv[2], mmap_mode="r"), Path(sys.argv[3])
+began = time.perf_counter()
 model = keras.saving.load_model(model_path, compile=False)
 call = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
 for start in range(0, len(samples), BATCH):
@@ -32,3 +34,4 @@ for file in sorted(artifacts.glob("*.tflite")):
         interpreter.set_tensor(taken, samples[start : start + 1])
         interpreter.invoke()
         interpreter.get_tensor(given)
+print(time.perf_counter() - began)

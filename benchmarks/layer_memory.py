@@ -21,11 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tabulate import tabulate
+from watching import family
 
 EVERY_SECONDS = 0.02
 MEASURES = ("anonymous", "with files", "high-water marks")
@@ -43,7 +44,7 @@ class Peaks:
     def look(self, process: int) -> None:
         """Measure the current memory."""
         anonymous = with_files = 0
-        for member in _family(process):
+        for member in family(process):
             with contextlib.suppress(OSError, KeyError):  # it may end meanwhile
                 status, mapped = _fields(member, "status"), _fields(member, "smaps_rollup")
                 anonymous += status["RssAnon"]
@@ -100,14 +101,6 @@ def _watch(command: list[str]) -> Peaks:
         if process.returncode:
             sys.exit(f"quantlab exited with {process.returncode}:\n{said.read()[-2000:]}")
     return peaks
-
-
-def _family(process: int) -> Iterator[int]:
-    yield process
-    for file in Path(f"/proc/{process}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in file.read_text().split():
-                yield from _family(int(child))
 
 
 def _fields(process: int, name: str) -> dict[str, int]:

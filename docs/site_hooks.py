@@ -1,10 +1,13 @@
 """Hooks of MkDocs for `make site`.
 
-The READMEs of the packages become pages. Option names stay on one line. Nothing is loaded from other hosts.
+The READMEs of the packages become pages. Option names stay on one line. Nothing is loaded from other hosts. The page of
+`quantlab page` is part of the site, if the JavaScript is bundled in this checkout.
 """
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mkdocs.structure.files import File
@@ -19,6 +22,19 @@ _PACKAGES = sorted(
     for path in _ROOT.glob(pattern)
 )
 """The READMEs of the packages."""
+
+
+_TAB, _TAB_GUIDE = "tab", "guides/tab.md"
+"""Folder of the page that runs in a tab, and the guide that links to it."""
+
+
+def _tab() -> ModuleType:
+    """The module that writes the page; it needs none of quantlab's dependencies."""
+    if str(_ROOT) not in sys.path:
+        sys.path.insert(0, str(_ROOT))
+    from quantlab import tab
+
+    return tab
 
 
 def _page_of(readme: str) -> str:
@@ -44,6 +60,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     above = "../" * page.file.src_uri.count("/")
     for readme in _PACKAGES:
         markdown = markdown.replace(f"]({above}../{readme}", f"]({above}{_page_of(readme)}")
+    if page.file.src_uri == _TAB_GUIDE and _tab().is_bundled():
+        link = f'<a href="{above}{_TAB}/index.html">Open the page of this version</a>'
+        markdown = markdown.replace("\n```sh", f"\n{link}, or write it:\n\n```sh", 1)
     return markdown
 
 
@@ -66,12 +85,14 @@ def _with_options(code: str) -> str:
 
 
 def on_post_build(config: Any, **_: Any) -> None:
-    """Fail the build if a page loads a script, a style, a font or an image from another host.
+    """Add the page that runs in a tab. Fail if a page loads a script, a style, a font or an image from another host.
 
     Raises:
         RuntimeError: If a page does; it names the pages.
     """
     site = Path(config["site_dir"])
+    if _tab().is_bundled():
+        _tab().write_page(site / _TAB)
     pages = [path for path in site.rglob("*.html") if _LOADS.search(path.read_text(encoding="utf-8"))]
     if pages:
         names = ", ".join(path.relative_to(site).as_posix() for path in sorted(pages))

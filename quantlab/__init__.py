@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quantlab.study import PipelineOptions as PipelineOptions
     from quantlab.study import ReduceOptions as ReduceOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
+    from quantlab.study import ShardOptions as ShardOptions
     from quantlab.study import TuneOptions as TuneOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import compare_pipelines as compare_pipelines
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from quantlab.study import measure_sizes as measure_sizes
     from quantlab.study import read_tuning as read_tuning
     from quantlab.study import reduce_study as reduce_study
+    from quantlab.study import remove_import as remove_import
     from quantlab.study import tune as tune
+    from quantlab.tab import write_page as write_page
     from quantlab.types import Budget as Budget
     from quantlab.types import Diagnosis as Diagnosis
     from quantlab.types import PipelineComparison as PipelineComparison
@@ -74,6 +77,7 @@ _HOMES = {
     "SETTINGS": "quantlab.settings",
     "Sensitivity": "quantlab.types",
     "SensitivityOptions": "quantlab.study",
+    "ShardOptions": "quantlab.study",
     "Study": "quantlab.types",
     "Trial": "quantlab.types",
     "TuneOptions": "quantlab.study",
@@ -92,9 +96,11 @@ _HOMES = {
     "read_tuning": "quantlab.study",
     "recommend": "quantlab.gate",
     "reduce_study": "quantlab.study",
+    "remove_import": "quantlab.study",
     "report": "quantlab_reports.api",
     "to_dataframe": "quantlab_reports.api",
     "tune": "quantlab.study",
+    "write_page": "quantlab.tab",
 }
 
 __all__ = list(_HOMES)

@@ -1,24 +1,29 @@
-"""Names that users type, and lists and counts of names in sentences."""
+"""Names that users type, addresses among them, and lists and counts of names in sentences."""
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from quantlab.errors import UsageError
 
 __all__ = [
+    "address_of",
     "choose",
     "counted",
     "counted_candidates",
     "decibels",
     "excerpt",
+    "in_minutes",
     "joined",
     "listed",
     "nearest",
     "nearest_of_many",
+    "refuse_address",
     "shape_words",
     "shortened",
+    "shown_place",
     "study_folder",
     "two_digits",
     "without_controls",
@@ -190,6 +195,15 @@ def counted(count: int, one: str, several: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
+def in_minutes(minutes: float) -> str:
+    """Return a time in minutes with its noun.
+
+    >>> in_minutes(1.0), in_minutes(0.02), in_minutes(100)
+    ('1 minute', '0.02 minutes', '100 minutes')
+    """
+    return f"{minutes:g} {'minute' if minutes == 1 else 'minutes'}"
+
+
 def counted_candidates(candidates: int, single_decisions: int) -> str:
     """How many artifacts a search measured, among which it chose.
 
@@ -212,3 +226,49 @@ def study_folder(model: Path) -> Path:
     whole = model.absolute()
     versioned = whole.name.isdecimal() and whole.parent.name
     return Path(f"{whole.parent.name}-{whole.name}.study" if versioned else f"{whole.stem}.study")
+
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?:/+(.*))?", re.DOTALL)
+
+
+def address_of(path: str | Path) -> str | None:
+    """The address in a path; None if it is one of this machine.
+
+    A path drops slashes at its end, so that only `s3:` is left of `s3://`: it is an address too, of nothing.
+
+    >>> address_of(Path("s3://bucket/study")), address_of("study"), address_of("/c:/study"), address_of(Path("s3://"))
+    ('s3://bucket/study', None, None, 's3://')
+    """
+    match = _ADDRESS.fullmatch(str(path))
+    return None if match is None else f"{match[1].lower()}://{match[2] or ''}"
+
+
+def shown_place(path: Path) -> str:
+    """A path or an address for messages and commands, without a name or a password.
+
+    >>> shown_place(Path("s3://key:secret@bucket/study"))
+    's3://bucket/study'
+    >>> shown_place(Path("s3://key:half/other@bucket/study"))  # a password may hold a slash
+    's3://bucket/study'
+    """
+    address = address_of(path)
+    if address is None:
+        return str(path)
+    scheme, _, rest = address.partition("://")
+    host, slash, name = rest.partition("/")
+    if ":" in host:
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{name}"
+
+
+def refuse_address(path: Path) -> None:
+    """Refuse an address where only folders are read.
+
+    Raises:
+        UsageError: If it is one.
+    """
+    if address_of(path) is not None:
+        raise UsageError(
+            f"'{shown_place(path)}' is an address, and a folder is needed here; 'quantlab analyze --out', show, "
+            f"report, gate and verify take the address of a study"
+        )

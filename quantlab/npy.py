@@ -1,14 +1,20 @@
-"""Thread-safe opening of `.npy` files, and selecting samples without holding them in memory."""
+"""Thread-safe opening of `.npy` files and files of vectors, and selecting samples without holding them in memory."""
 
+import hashlib
+import json
+import math
+import os
 import tempfile
 import threading
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mapped", "selected", "writable"]
+__all__ = ["Vectors", "mapped", "room", "selected", "writable", "write_vectors"]
 
 _lock = threading.Lock()
 
@@ -40,7 +46,38 @@ def writable(path: Path) -> "np.memmap[Any, np.dtype[Any]]":
     return array
 
 
+_IN_MEMORY_BYTES = 2**20
 _COPIED_BYTES = 16 * 2**20
+
+
+def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Room for an array, whose contents are of no meaning: in memory, or in an unnamed temporary file if it is large.
+
+    So values of millions of samples do not fill the memory: the system keeps in it what is in use.
+
+    Raises:
+        OSError: If there is no space for temporary files; it names their folder.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= _IN_MEMORY_BYTES:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="quantlab-") as file:
+        try:
+            _reserve(file.fileno(), size)
+        except OSError as error:
+            words = f"{error.strerror} for {size / 1e6:,.0f} MB of temporary files, whose folder TMPDIR names"
+            raise OSError(error.errno, words, tempfile.gettempdir()) from error
+        # Plain arrays: those of NumPy's own class for maps cost time in every slice.
+        return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Take space on the disk now, since a process that writes to a mapped file is killed if there is none left."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    for start in range(0, size, _COPIED_BYTES):
+        os.pwrite(file, bytes(min(_COPIED_BYTES, size - start)), start)
 
 
 def selected(array: npt.NDArray[Any], rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
@@ -67,3 +104,105 @@ def selected(array: npt.NDArray[Any], rows: npt.NDArray[np.bool_]) -> npt.NDArra
         file.flush()
         copied: npt.NDArray[Any] = np.memmap(file, array.dtype, "r", shape=(kept, *array.shape[1:]))
     return copied
+
+
+def write_vectors(path: Path, vectors: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays by name into one file, without loss and without Python objects; equal arrays give equal bytes.
+
+    An array of equal rows is stored as one row, truth values as bits, integers and floats in the smallest type that
+    holds them, and an array that equals another one only once.
+
+    Args:
+        path: The file, which is replaced.
+        vectors: Arrays of booleans, integers or floats, each with at least one axis.
+    """
+    layout: dict[str, dict[str, Any]] = {}
+    known: dict[str, str] = {}
+    partial = path.with_name(f"{path.name}.partial")
+    # As np.savez writes it, but one array after the other: together they may be larger than the memory.
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in vectors.items():
+            whole = np.ascontiguousarray(values)
+            digest = hashlib.sha256(f"{whole.dtype.str}{whole.shape}".encode())
+            digest.update(whole.reshape(-1).view(np.uint8).data)
+            first = known.setdefault(digest.hexdigest(), name)
+            if first != name:
+                layout[name] = {"equals": first}
+                continue
+            stored, layout[name] = _packed(whole)
+            _add(archive, f"v{len(known) - 1}", stored)
+        _add(archive, _LAYOUT, np.frombuffer(json.dumps(layout).encode(), np.uint8))
+    partial.replace(path)
+
+
+def _add(archive: zipfile.ZipFile, name: str, values: npt.NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, values, allow_pickle=False)  # type: ignore[no-untyped-call]
+
+
+def _packed(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    """An array as it is stored, and how."""
+    how: dict[str, Any] = {"dtype": values.dtype.name, "shape": values.shape}
+    if len(values) > 1 and values.nbytes:
+        rows = values.view(np.uint8).reshape(len(values), -1)
+        if (rows == rows[0]).all():
+            values = values[:1]
+    if values.dtype.kind == "b":
+        return np.packbits(values.reshape(-1)), {**how, "bits": values.size}
+    if values.dtype.kind in "iu" and values.size:
+        smallest = np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(values.max()))
+        # Below 0 and above 2⁶³, NumPy would choose floats.
+        return values.astype(smallest) if smallest.kind in "iu" else values, how
+    if values.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        if np.array_equal(narrow.astype(np.float64).view(np.uint64), values.view(np.uint64)):
+            return narrow, how
+    return values, how
+
+
+class Vectors:
+    """The arrays of a file of `write_vectors`, each read when it is asked for; large ones are no memory, see `room`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: If it cannot be read.
+            ValueError: If it is not such a file.
+        """
+        self._path = path
+        self._layout: dict[str, dict[str, Any]] = json.loads(self._member(_LAYOUT).tobytes())
+        owned = [name for name, how in self._layout.items() if "equals" not in how]
+        self._members = {name: f"v{place}" for place, name in enumerate(owned)}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._layout
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layout)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """An array as it was written; KeyError if there is none of this name."""
+        how = self._layout[name]
+        if "equals" in how:
+            return self[how["equals"]]
+        values = self._member(self._members[name])
+        if "bits" in how:
+            values = np.unpackbits(values, count=how["bits"]).astype(np.bool_)
+        shape, dtype = tuple(how["shape"]), np.dtype(how["dtype"])
+        if dtype.kind not in "biuf":
+            raise ValueError(f"'{name}' has the dtype {dtype}, which is none of numbers")
+        held = room(values.shape, dtype)
+        held[...] = values
+        if held.size == math.prod(shape):
+            return held.reshape(shape)
+        return np.broadcast_to(held.reshape(1, *shape[1:]), shape)
+
+    def _member(self, name: str) -> npt.NDArray[Any]:
+        with _lock, np.load(self._path, allow_pickle=False) as file:
+            values: npt.NDArray[Any] = file[name]
+        return values
+
+
+_LAYOUT = "layout"

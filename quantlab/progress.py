@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Forecast", "Progress", "Silent"]
+__all__ = ["BatchForecast", "Forecast", "OfModel", "Progress", "Silent"]
 
 
 class Progress(Protocol):
@@ -126,6 +126,123 @@ class Forecast:
         """Share of finished units; every phase has the same weight. 1 if no phase is planned."""
         shares = [min(phase.done / phase.units, 1.0) for phase in self._phases.values() if phase.units]
         return sum(shares) / len(shares) if shares else 1.0
+
+    @property
+    def share_begun(self) -> float:
+        """The same, but 0 if no phase is planned: the study has just begun."""
+        return self.share_done if self._phases else 0.0
+
+
+@dataclass(slots=True)
+class BatchForecast:
+    """Estimates the time left for several studies, some of them at the same time.
+
+    Steps and phases have the name of their model in front, as `OfModel` writes it.
+    """
+
+    models: int
+    """Number of models that are not made yet; one that turns out to be kept is subtracted."""
+    now: Callable[[], float] = time.monotonic
+    _studies: dict[str, Forecast] = field(default_factory=dict)
+    _made: set[str] = field(default_factory=set)
+    _began: float | None = None
+
+    def begin(self, model: str) -> None:
+        """Hear that a study begins."""
+        self._began = self.now() if self._began is None else self._began
+        # A new mapping, because another thread may just add up the shares.
+        self._studies = {**self._studies, model: Forecast(self.now)}
+
+    def end(self, model: str) -> None:
+        """Hear that a model is done with."""
+        if model in self._studies:
+            self._made.add(model)
+        else:
+            self.models -= 1
+
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
+        """See `Progress.plan`."""
+        model, own = _of_model(phase)
+        self._studies[model].plan(own, units, unit_seconds, beside=beside)
+
+    def work(self, phase: str, units: int) -> None:
+        """See `Progress.work`."""
+        model, own = _of_model(phase)
+        self._studies[model].work(own, units)
+
+    def skip(self, phase: str, units: int) -> None:
+        """See `Progress.skip`."""
+        model, own = _of_model(phase)
+        self._studies[model].skip(own, units)
+
+    @property
+    def share_done(self) -> float:
+        """Share of all models, each with the share of its study; 1 if there are none."""
+        shares = [1.0 if model in self._made else study.share_begun for model, study in self._studies.items()]
+        return sum(shares) / self.models if self.models else 1.0
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds left if other models take as long as those before; None while too little is done.
+
+        >>> clock = iter([0.0, 20.0])
+        >>> forecast = BatchForecast(4, lambda: next(clock))
+        >>> forecast.begin("keywords"); forecast.end("keywords"); forecast.seconds_left()
+        60.0
+        """
+        share = self.share_done
+        if self._began is None or share < _TELLING_SHARE_OF_MODELS:
+            return None
+        return (self.now() - self._began) * max(1 - share, 0.0) / share
+
+
+_TELLING_SHARE_OF_MODELS = 0.1
+"""Share of all models before which no time left is told: the first ones only start their processes."""
+
+_BEHIND_MODEL = ": "
+
+
+def _of_model(text: str) -> tuple[str, str]:
+    model, _, own = text.partition(_BEHIND_MODEL)  # names of models have no colons
+    return model, own
+
+
+@dataclass(frozen=True, slots=True)
+class OfModel:
+    """The progress of one study among others: the name of its model is in front of all that it tells."""
+
+    model: str
+    told: Progress
+
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
+        """See `Progress.plan`."""
+        self.told.plan(self._named(phase), units, unit_seconds, beside=beside)
+
+    def begin(self, step: str, samples: int = 0) -> None:
+        """See `Progress.begin`."""
+        self.told.begin(self._named(step), samples)
+
+    def advance(self, step: str, samples: int) -> None:
+        """See `Progress.advance`."""
+        self.told.advance(self._named(step), samples)
+
+    def work(self, phase: str, units: int) -> None:
+        """See `Progress.work`."""
+        self.told.work(self._named(phase), units)
+
+    def skip(self, phase: str, units: int) -> None:
+        """See `Progress.skip`."""
+        self.told.skip(self._named(phase), units)
+
+    def end(self, step: str, outcome: str) -> None:
+        """See `Progress.end`."""
+        self.told.end(self._named(step), outcome)
+
+    def warn(self, text: str) -> None:
+        """See `Progress.warn`."""
+        self.told.warn(text if text.startswith(self._named("")) else self._named(text))
+
+    def _named(self, text: str) -> str:
+        return f"{self.model}{_BEHIND_MODEL}{text}"
 
 
 def _seconds_left(phase: _Phase, now: float) -> float | None:

@@ -1,8 +1,9 @@
-"""The registries that a study uses: formats, runtimes, converters, metrics and loaders; callers may replace them."""
+"""The registries that a study uses: formats, runtimes, converters, metrics and others; callers may replace them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from quantlab.engines import ENGINES, Engine
 from quantlab.formats import FORMATS, Format
 from quantlab.pipelines import PIPELINES, AppPipeline
 from quantlab.runtimes import RUNTIMES, Runtime
@@ -30,6 +31,8 @@ class Registries:
     """File suffix → function that opens samples."""
     pipelines: Mapping[str, AppPipeline] = field(default_factory=lambda: PIPELINES)
     """The pipelines of apps, by which image files become tensors."""
+    engines: Mapping[str, Engine] = field(default_factory=lambda: ENGINES)
+    """What carries the shards of a study to workers."""
 
     def __repr__(self) -> str:
         """Names only, because signatures show this value as a default."""

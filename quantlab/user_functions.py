@@ -29,9 +29,9 @@ from quantlab.processes import (
 )
 from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.ragged import Packed, RaggedKind, pack, unpack
-from quantlab.user_requests import Boxes, Call, Decode, Element, Import, Next, Number, Request, Values
+from quantlab.user_requests import Boxes, Call, Decode, Element, End, Import, Next, Number, Request, Values
 
-__all__ = ["STALL_SECONDS", "CalledDecoder", "CalledMetric", "Given", "called_loader"]
+__all__ = ["STALL_SECONDS", "CalledDecoder", "CalledLoader", "CalledMetric", "Given", "called_loader"]
 
 Array = npt.NDArray[Any]
 
@@ -60,7 +60,8 @@ class _Called:
                     temporary=own,
                 )
             )
-            self.ask(Import(text, str(self.folder)))
+            imported = self.ask(Import(text, str(self.folder)))
+            self.endless = imported is not None and bool(imported["endless"])
         except BaseException:
             self.close()
             raise
@@ -113,11 +114,52 @@ class Given:
     """Name → why that is no array."""
 
 
+class CalledLoader:
+    """A loader in its process, of which one pass is taken."""
+
+    def __init__(self, called: _Called) -> None:
+        self._called = called
+
+    @property
+    def endless(self) -> bool:
+        """Whether the function says that it has no end: then `take` is called, and `end`."""
+        return self._called.endless
+
+    def elements(self) -> Iterator[Given]:
+        """All that it gives, one after the other."""
+        while group := self.take(Next()):
+            yield from group
+
+    def take(self, request: Next) -> list[Given]:
+        """The next things that it gives; none at its end. They are valid until the next call."""
+        answer = self._called.ask(request)
+        if answer is None:
+            return []
+        element = Element(**{key: value for key, value in answer.items() if key != "type"})
+        arrays = {name: _read(file) for name, file in element.arrays.items()}
+        labels = None if element.labels is None else _read(element.labels)
+        if element.count is None:
+            return [Given(arrays, labels, element.whole, element.refused)]
+        return [
+            Given(
+                {name: array[place, ...] for name, array in arrays.items()},
+                None if labels is None else labels[place, ...],
+                element.whole,
+                element.refused,
+            )
+            for place in range(element.count)
+        ]
+
+    def end(self) -> None:
+        """Close the generator that it returned, and wait until that has cleared up."""
+        self._called.ask(End())
+
+
 @contextmanager
 def called_loader(
     text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS
-) -> Iterator[Iterator[Given]]:
-    """One pass of a loader: what it gives at once, one after the other.
+) -> Iterator[CalledLoader]:
+    """One pass of a loader.
 
     Args:
         text: `module:function`; the folder quantlab was started in is searched for the module too.
@@ -129,22 +171,9 @@ def called_loader(
     """
     called = _Called(text, "loader", error, stall_seconds)
     try:
-        yield _elements(called)
+        yield CalledLoader(called)
     finally:
         called.close()
-
-
-def _elements(called: _Called) -> Iterator[Given]:
-    while (answer := called.ask(Next())) is not None:
-        element = Element(**{key: value for key, value in answer.items() if key != "type"})
-        arrays = {name: _read(file) for name, file in element.arrays.items()}
-        labels = None if element.labels is None else _read(element.labels)
-        if element.count is None:
-            yield Given(arrays, labels, element.whole, element.refused)
-            continue
-        for place in range(element.count):
-            own = {name: array[place, ...] for name, array in arrays.items()}
-            yield Given(own, None if labels is None else labels[place, ...], element.whole, element.refused)
 
 
 _MAPPED_BYTES = 1 << 20

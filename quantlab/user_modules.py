@@ -1,5 +1,6 @@
 """Import of the user's modules: loaders, metrics and custom layers."""
 
+import hashlib
 import importlib
 import pkgutil
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 from quantlab.errors import QuantlabError
 from quantlab.names import nearest_of_many
 
-__all__ = ["folders_of_users", "load_function", "look_in_current_folder"]
+__all__ = ["code_sha256", "folders_of_users", "load_function", "look_in_current_folder"]
 
 _added: set[str] = set()
 
@@ -62,6 +63,17 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise refused(f"the module '{module_name}' has no function '{name}'; {nearest_of_many(name, known)}")
     return function  # type: ignore[no-any-return]  # its signature is unknown until it is called
+
+
+def code_sha256(module: str) -> str:
+    """Hash of a module's file, or of all Python files of a package, without importing it; empty if not found."""
+    place = Path(*module.split("."))
+    for folder in (Path.cwd(), *map(Path, sys.path)):
+        file, package = folder / f"{place}.py", folder / place / "__init__.py"
+        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [file]
+        if files[0].is_file():
+            return hashlib.sha256(b"".join(source.read_bytes() for source in files)).hexdigest()
+    return ""
 
 
 def _is_absence(error: BaseException, module: str) -> bool:

@@ -6,12 +6,25 @@ from typing import ClassVar
 
 from quantlab.ragged import RaggedKind
 
-__all__ = ["REQUESTS", "Boxes", "Call", "Decode", "Element", "Import", "Next", "Number", "Request", "Values"]
+__all__ = [
+    "REQUESTS",
+    "Boxes",
+    "Call",
+    "Decode",
+    "Element",
+    "End",
+    "Import",
+    "Imported",
+    "Next",
+    "Number",
+    "Request",
+    "Values",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Import the module, and say `failed` where the function is not there."""
+    """Import the module: `Imported`, or `failed` where the function is not there."""
 
     request: ClassVar[str] = "import"
     function: str
@@ -25,6 +38,17 @@ class Next:
     """Call the loader, or take the next thing that it yields: `Element`, or only `done` at the end."""
 
     request: ClassVar[str] = "next"
+    most: int | None = None
+    """Number of samples after which nothing more is taken; None takes as many as suit."""
+    batches: bool = False
+    """Whether an element counts as the samples along its first dimension, or else as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Close the generator that the loader returned, so that it can clear up."""
+
+    request: ClassVar[str] = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +79,17 @@ class Decode:
     """A `.npy` file, (n, …)."""
 
 
-Request = Import | Next | Call | Decode
-REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import, Next, Call, Decode)}
+Request = Import | Next | End | Call | Decode
+REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import, Next, End, Call, Decode)}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The function is there."""
+
+    type: ClassVar[str] = "imported"
+    endless: bool
+    """Whether its attribute `endless` says that a loader has no end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ pytest_plugins = ["cause_models", "fork_fixtures", "real_models", "study_fixture
 # As in the children that run variants: TensorFlow's own default depends on the processor, and without oneDNN its
 # depthwise convolutions refuse dilations. Set before TensorFlow is imported anywhere.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Else tensorflowjs, which some tests import here, looks for a notebook where standard output is a pipe.
+os.environ.setdefault("TFDF_DISABLE_WELCOME_MESSAGE", "1")
 
 gc.disable()  # until all is imported: looking for garbage meanwhile takes a quarter of the time
 

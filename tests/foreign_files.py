@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from record_files import WRITERS, digits
 from saved_model_bytes import write_saved_model
 from study_fixtures import a_study, a_variant
 from verdict_fixtures import write_study
@@ -21,20 +22,28 @@ from quantlab.gate import accepted_figures, attestation_of, gather, write_lock
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.source import HeldTensor, Source
 from quantlab.seals import SEAL
+from quantlab.statistics import PAIRED_METRICS
 from quantlab.store import Store
+from quantlab.study.keeping import KeptFacts, keep_scores, remove_outputs
 from quantlab.study.reference import Probe
+from quantlab.study.remote.index import index_bytes
 from quantlab.types import (
     Budget,
     Cost,
     Costs,
     DownloadSize,
     Inside,
+    KeptOutput,
     KeptOutputs,
+    KeptScores,
     LayerRow,
     Machine,
     OpenedModel,
     OpRow,
+    Scores,
     SplitRow,
+    StoredFile,
+    StoredStudy,
     TensorSpec,
     Timing,
     TrialLayers,
@@ -89,6 +98,26 @@ def _arrays() -> dict[str, npt.NDArray[Any]]:
 def npz(folder: Path) -> Path:
     np.savez(folder / "x.npz", **_arrays())
     return folder / "x.npz"
+
+
+def records(suffix: str) -> Callable[[Path], Path]:
+    """A file of records with twenty digits."""
+
+    def make(folder: Path) -> Path:
+        WRITERS[suffix](folder / f"x{suffix}", *digits(20))
+        return folder / f"x{suffix}"
+
+    return make
+
+
+def description(folder: Path) -> Path:
+    """A description of a file beside it."""
+    WRITERS[".csv"](folder / "rows.csv", *digits(20))
+    (folder / "data.toml").write_text(
+        'files = "rows.csv"\nlabels = "label"\nformat = "csv"\n'
+        '[features.image]\ncolumns = "pixel*"\nshape = [8, 8, 1]\n'
+    )
+    return folder / "data.toml"
 
 
 def compressed_npz(folder: Path) -> Path:
@@ -261,6 +290,16 @@ def study(folder: Path) -> Path:
     return folder / "study.json"
 
 
+def study_of_scores(folder: Path) -> Path:
+    """The same study, which keeps scores only."""
+    record = study(folder)
+    made = Store(folder).read_study()
+    keep_scores(made, KeptFacts("r", None, None), PAIRED_METRICS)
+    remove_outputs(made)
+    Store(folder).write_study(replace(made, store="scores"))
+    return record
+
+
 def study_with_samples(folder: Path) -> Path:
     """A study whose samples are there; the file of the input is to be changed."""
     source = folder / "source"
@@ -338,6 +377,7 @@ RECORDS: dict[str, Callable[[Path], object]] = {
     "outputs.json": lambda folder: KeptOutputs(
         {"y": folder / "y.npy"}, "python", {"threads": "1"}, Timing(60, 0.5), {"y": "a" * 64}
     ),
+    "scores.json": lambda _: KeptScores("a" * 64, "b" * 16, 60, 60, {"y": KeptOutput((3,), "float32")}, Scores(60)),
     "opened.json": lambda folder: OpenedModel(a_study(folder).model, folder / "saved_model", None, "a" * 64),
     "variant.json": a_variant,
     "probe.json": lambda _: Probe((TensorSpec("y", (None, 3), "float32"),), 0.0, 1e-7),
@@ -384,6 +424,15 @@ def kept_record(name: str) -> Callable[[Path], Path]:
         return file
 
     return make
+
+
+def index(folder: Path) -> Path:
+    """The index of a study at an address."""
+    held = StoredStudy(
+        {name: StoredFile(f"{place:064x}", place) for place, name in enumerate(("study.json", "a/b.npy"))}
+    )
+    (folder / "index.json").write_bytes(index_bytes(held))
+    return folder / "index.json"
 
 
 def progress(folder: Path) -> Path:

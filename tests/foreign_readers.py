@@ -7,16 +7,18 @@ one that has imported them. The others are tried in forks of a process of their 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import foreign_files as files
+from record_files import WRITERS
 
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.model_tables import models_of
 from quantlab.cli.policy import read_policy
 from quantlab.demo import MODEL
 from quantlab.formats import FORMATS
-from quantlab.gate import gather, read_attestation, read_lock
+from quantlab.gate import RowScores, gather, read_attestation, read_lock
 from quantlab.lint import HAZARDS, examine_file
 from quantlab.models import ModelOptions, identify
 from quantlab.runtimes import Job, python
@@ -25,8 +27,10 @@ from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.beside import labels_beside
 from quantlab.samples.columns import read_column
 from quantlab.samples.labels import read_labels, to_labels
+from quantlab.samples.tables import format_of
 from quantlab.store import Store
 from quantlab.study import read_tuning, verify
+from quantlab.study.remote.index import index_of
 from quantlab.study.unfinished import read_progress
 from quantlab.types import Study
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
@@ -61,6 +65,12 @@ def _samples(path: Path) -> object:
     return open_samples(
         str(path), None, model_inputs=files.IMAGE, folder=path.parent / "out", options=SampleOptions(), calibrate=0
     )
+
+
+def _reads(suffix: str) -> bool:
+    """Whether what reads files of records with a suffix is installed."""
+    format_ = format_of(suffix)
+    return format_ is not None and (format_.module is None or find_spec(format_.module) is not None)
 
 
 def _labels(path: Path) -> object:
@@ -116,6 +126,12 @@ def _study(folder: Path) -> Study:
 def _judged_by(up: int) -> Callable[[Path], object]:
     """What the gate reads beside the record of a study, whose folder is so far above the file."""
     return lambda path: gather(_study(path.parents[up]), files.BUDGET)
+
+
+def _scores(path: Path) -> object:
+    row = RowScores.read(path.parent, "a row")
+    reference = RowScores.read(path.parents[3] / "reference" / "python" / "key", "the model")
+    return row.candidate(), row.sums("output_0"), row.error_rows("output_0", reference), row.listed()
 
 
 def _record(path: Path) -> object:
@@ -197,6 +213,10 @@ READERS: Mapping[str, Reader] = {
     "npz": Reader(_samples, files.npz),
     "compressed npz": Reader(_samples, files.compressed_npz),
     "npy": Reader(_samples, files.npy),
+    **{
+        f"{suffix} of records": Reader(_samples, files.records(suffix), share=2) for suffix in WRITERS if _reads(suffix)
+    },
+    "description of samples": Reader(_samples, files.description, says=("the range", "the address"), share=2),
     "png": Reader(lambda path: _samples(path.parents[1]), files.image(".png")),
     "jpeg": Reader(lambda path: _samples(path.parents[1]), files.image(".jpg")),
     "labels as text": Reader(_labels, files.labels),
@@ -241,6 +261,13 @@ READERS: Mapping[str, Reader] = {
         _judged_by(4), files.beside(files.study, "outputs/reference/python/key/output_0.npy"), share=2
     ),
     "record of outputs": Reader(_judged_by(4), files.beside(files.study, "outputs/tfjs-uint8/python/key/outputs.json")),
+    "scores of a row": Reader(_scores, files.beside(files.study_of_scores, "outputs/tfjs-uint8/python/key/scores.npz")),
+    "scores, judged": Reader(
+        _judged_by(4), files.beside(files.study_of_scores, "outputs/tfjs-uint8/python/key/scores.npz"), share=1
+    ),
+    "record of scores": Reader(
+        _judged_by(4), files.beside(files.study_of_scores, "outputs/tfjs-uint8/python/key/scores.json"), share=2
+    ),
     "labels of a study": Reader(_judged_by(1), files.beside(files.study, "samples/labels.npy"), share=2),
     "samples of a study": Reader(lambda path: verify(path.parents[3]), files.study_with_samples, share=2),
     **{name: Reader(_record, files.record(name), share=2) for name in files.RECORDS},
@@ -249,6 +276,7 @@ READERS: Mapping[str, Reader] = {
         for name, place in files.VERIFIED.items()
     },
     "progress.json": Reader(read_progress, files.progress, share=2),
+    "index of a study at an address": Reader(lambda path: index_of(path.read_bytes(), path), files.index, share=2),
     "lock": Reader(read_lock, files.lock),
     "statement": Reader(read_attestation, files.statement, share=2),
     "decisions of a search": Reader(_decisions, files.decisions, says=("the decisions",)),

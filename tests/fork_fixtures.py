@@ -59,9 +59,10 @@ def start_fork(tmp_path: Path) -> Callable[..., Child]:
         preload=(),
         without=(),
         unused=(),
+        forks: bool = False,
     ) -> Child:
         return Child(
-            PythonModule(module, Preload(preload, without, unused)),
+            PythonModule(module, Preload(preload, without, unused), forks),
             log=tmp_path / "child.log",
             environment={**_ENVIRONMENT, **(environment or {})},
             temporary=temporary,

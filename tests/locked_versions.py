@@ -45,7 +45,7 @@ def _report(asked: Sequence[str]) -> Mapping[str, Any]:
 def main() -> int:
     """Ask pip, and write both files once it has found versions that go together."""
     build = _report([*to_build(project()), _TO_BUILD_IN_PLACE])
-    run = _report([f"pip=={version('pip')}", "--editable", ".[dev,docs]"])
+    run = _report([f"pip=={version('pip')}", "--editable", ".[dev,docs,dask,ray,s3-server]"])
     (ROOT / "requirements-build.lock").write_text(locked(build), encoding="utf-8")
     (ROOT / "requirements.lock").write_text(locked(run), encoding="utf-8")
     return 0

@@ -30,6 +30,7 @@ __all__ = [
     "predicted",
     "samples",
     "write",
+    "write_classifiers",
 ]
 
 Array = npt.NDArray[Any]
@@ -68,6 +69,17 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, path, **saved)
     return path
+
+
+def write_classifiers(folder: Path, *, n: int = 200) -> None:
+    """`a.onnx` and `b.onnx`, linear, and `data.npz`: the largest of three values is the class, and b is less sure."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, 8)).astype(np.float32)
+    np.savez(folder / "data.npz", x=x, y=x[:, :3].argmax(axis=1))
+    for name, noise in (("a", 0.1), ("b", 2.0)):
+        weight = (4 * np.eye(8, 3) + noise * random.normal(size=(8, 3))).astype(np.float32)
+        nodes = [node("MatMul", ["x", "weight"], "logits"), node("Softmax", ["logits"], "y")]
+        write(folder / f"{name}.onnx", nodes, ([port("x", ["n", 8])], [port("y", ["n", 3])]), {"weight": weight})
 
 
 def weights_of_pictures() -> dict[str, Array]:

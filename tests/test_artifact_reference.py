@@ -295,6 +295,47 @@ def test_an_artifact_beside_a_reference(files, folder):
     assert [trial.setting for trial in study.trials] == ["tflite-float32", "as-given"]
 
 
+def test_a_quantized_file_alone_that_fits_is_its_own_artifact(files, folder):
+    shape = np.load(folder / "data.npz")["image"].shape[1:]
+    image = np.random.default_rng(0).normal(size=(60, *shape)).astype(np.float32)
+    np.savez(folder / "data.npz", image=image, y=np.arange(60) % answers(files["int8"].path, image[:1]).shape[1])
+    shutil.copy(files["int8"].path, folder / "app.tflite")
+    words = ("--data", "data.npz", "--max-accuracy-loss", "100pt", "--runtimes", "python", "--allow-poor-reference")
+    done = quantlab_in_process("check", "app.tflite", *words, "--settings", "tflite-float32", cwd=folder)
+    assert done.status == 0, done.stderr
+    assert (
+        f"as-given fits, and is not written to 'artifacts': it is your own file '{folder / 'app.tflite'}'"
+        in done.stderr
+    )
+    assert not (folder / "artifacts").exists()
+    alone = quantlab_in_process("sensitivity", "app.study", cwd=folder)
+    assert (alone.status, alone.last) == (
+        2,
+        (
+            "quantlab: as-given is a file of your own, and only a converter can quantize its ops one by one; run "
+            "'quantlab analyze' with a quantized setting, or see 'quantlab show layers'"
+        ),
+    )
+
+
+def test_a_reference_that_quantlab_toml_names(files, folder):
+    shutil.copy(files["int8"].path, folder / "app.tflite")
+    shutil.copy(files["float32"].path, folder / "float.tflite")
+    keys = {"model": "app.tflite", "reference": "float.tflite", "data": "data.npz", "settings": "tflite-float32"}
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+    (folder / "quantlab.toml").write_text(f"[analyze]\n{text}")
+    done = quantlab_in_process("analyze", *ALONE, cwd=folder)
+    assert done.status == 0, done.stderr
+    study = Store(folder / "app.study").read_study()
+    assert [trial.setting for trial in study.trials] == ["tflite-float32", "as-given"]
+    (folder / "quantlab.toml").write_text(f"[analyze]\n{text}".replace('"float.tflite"', "3"))
+    wrong = quantlab_in_process("analyze", *ALONE, cwd=folder)
+    assert (wrong.status, wrong.last) == (
+        2,
+        "quantlab: reference is 3 and must be text in quotes; correct it in [analyze]",
+    )
+
+
 @pytest.mark.parametrize(
     ("scheme", "asked", "reason"),
     [

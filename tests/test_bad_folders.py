@@ -61,6 +61,13 @@ FOLDERS = [
         "'nowhere.study' is not a finished study; create it with 'quantlab analyze … --out nowhere.study'",
     ),
     Case(
+        "a study that is not finished to show",
+        "show half.study",
+        "'half.study' is a study that is not finished; wait for the command that works on it, or run 'quantlab analyze "
+        "… --out half.study' again if it was stopped, which goes on",
+        lambda place: [(place / "half.study").mkdir(), (place / "half.study" / ".lock").touch()],
+    ),
+    Case(
         "half a record to show",
         "show digits.study",
         "'digits.study/study.json' cannot be read (Expecting value: line 1 column 1 (char 0)); "
@@ -165,6 +172,6 @@ def test_no_room_for_the_samples_at_all(place):
     done = on_a_small_disk(place, 200_000, *UNKNOWN.split(" "), "--out", "disk/digits.study")
     refused(
         done,
-        "the samples need 0.00 GB in 'disk/digits.study/samples', but only 0.00 GB are free; "
+        "the samples need 0.31 MB in 'disk/digits.study/samples', but only 0.20 MB are free; "
         "free some space, choose another folder with --out, or score fewer with --limit",
     )

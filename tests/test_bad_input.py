@@ -14,6 +14,8 @@ from PIL import Image
 from refusals import ANALYZE, UNKNOWN, Case, check, ids, refused
 from study_fixtures import rezipped
 
+from quantlab.samples import ACCEPTED
+
 # Models
 
 
@@ -147,13 +149,12 @@ def shuffled():
     return x[order], y[order]
 """
 OTHER = f"{ANALYZE} --data other.npz"
-ACCEPTED_SAMPLES = "a .npz file, a .npy file, a folder of images, or module:function"
 
 SAMPLES = [
     Case(
         "no such file, but one of nearly its name",
         f"{ANALYZE} --data digit.npz",
-        f"there is no 'digit.npz'; samples can be {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz'; samples can be {ACCEPTED}; did you mean 'digits.npz'?",
     ),
     Case(
         "an .npz file cut short",
@@ -375,7 +376,7 @@ NAMES = [
     Case(
         "calibration samples that are not there",
         "convert digits.keras --settings tflite-int8 --out web --calibration digit.npz",
-        f"there is no 'digit.npz'; samples can be {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz'; samples can be {ACCEPTED}; did you mean 'digits.npz'?",
     ),
 ]
 

@@ -1,9 +1,11 @@
 """`quantlab batch`: which models are made, and the table and pages of all."""
 
+import _thread
 import json
 import math
 import shutil
 import threading
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +20,11 @@ from verdict_fixtures import answers, flipped, write_study
 from quantlab.demo import MODEL as DEMO
 from quantlab.errors import ModelError
 from quantlab.models import files_sha256
+from quantlab.processes import usable_cores
 from quantlab.progress import Silent
 from quantlab.store import Store
-from quantlab.study import AnalyzeOptions
-from quantlab.study.batch import BatchModel, run_batch
+from quantlab.study import AnalyzeOptions, ShardOptions
+from quantlab.study.batch import BatchModel, run_batch, usual_jobs
 from quantlab.types import Budget
 from quantlab.types.batch import BatchResult
 from quantlab_reports.batch import BatchEntry, BatchRow, batch_entries, batch_table, sizes_in_words
@@ -53,7 +56,7 @@ class Maker:
     def __init__(self):
         self.calls, self.fails, self.complete = [], {}, True
 
-    def __call__(self, model, *, data, options, progress):  # noqa: ARG002 (the protocol's names)
+    def __call__(self, model, *, data, options, progress, registries):  # noqa: ARG002 (the protocol's names)
         self.calls.append(Path(model).stem)
         if error := self.fails.get(Path(model).stem):
             raise error
@@ -158,15 +161,61 @@ def test_only_chosen_models_are_made(tmp_path, maker):
 def test_several_jobs_work_at_the_same_time_and_measure_no_costs(tmp_path):
     meeting, costs = threading.Barrier(2, timeout=60), []
 
-    def make(model, *, data, options, progress):
+    def make(model, *, data, options, progress, registries):
         costs.append(options.costs)
         meeting.wait()  # fails unless two are here at once
-        return Maker()(model, data=data, options=options, progress=progress)
+        return Maker()(model, data=data, options=options, progress=progress, registries=registries)
 
     models = [model_at(tmp_path, name) for name in "abcd"]
     results = run_batch(models, Heard(), jobs=2, make=make)
     assert [(result.name, result.state) for result in results] == [(name, "measured") for name in "abcd"]
     assert costs == [False] * 4
+
+
+def test_ctrl_c_ends_all_models_and_none_has_failed(tmp_path):
+    """Only the main thread hears of Ctrl-C; the studies end by themselves, and no other one begins."""
+    meeting, begun, ended = threading.Barrier(2, timeout=60), [], threading.Barrier(3, timeout=60)
+
+    def make(model, *, data, options, progress, registries):  # noqa: ARG001 (the protocol's names)
+        begun.append(Path(model).stem)
+        if meeting.wait() == 0:
+            _thread.interrupt_main()
+        try:
+            while True:
+                progress.begin("run reference in python")
+                time.sleep(0.01)
+        finally:
+            ended.wait()
+
+    heard = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        run_batch([model_at(tmp_path, name) for name in "abcd"], heard, jobs=2, make=make)
+    ended.wait()
+    assert (sorted(begun), heard.ended_with) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    ("cut", "jobs"),
+    [
+        pytest.param([None, None], 1, id="no engine"),
+        pytest.param([ShardOptions(workers=2), None], 1, id="not all models"),
+        pytest.param([ShardOptions(workers=2)] * 9, 2, id="two workers"),
+        pytest.param([ShardOptions(workers=64)] * 9, 4, id="many workers"),
+        pytest.param([ShardOptions(workers=64)] * 3, 3, id="few models"),
+        pytest.param([ShardOptions(engine="dask", address="tcp://scheduler:8786")] * 9, 4, id="a cluster"),
+        pytest.param([ShardOptions()] * 9, min(4, usable_cores()), id="a worker for each core"),
+        pytest.param([], 1, id="no models"),
+    ],
+)
+def test_models_on_an_engine_are_made_at_the_same_time(cut, jobs):
+    options = [AnalyzeOptions(sharding=one) for one in cut]
+    assert usual_jobs([BatchModel("a", Path("a.keras"), "data.npz", one) for one in options]) == jobs
+
+
+def test_another_engine_makes_nothing_again(tmp_path, maker):
+    assert states([model_at(tmp_path, "a")], maker) == ["measured"]
+    cut = ShardOptions(shards=3, engine="dask", address="tcp://scheduler:8786")
+    assert states([model_at(tmp_path, "a", sharding=cut)], maker) == ["kept"]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from quantlab.statistics import InputSums, LayerError, OutsideSums, halves_of
 from quantlab.study.calibration_check import (
     check_calibration,
     stretching_samples,
+    suits_scored,
     told_of_calibration,
     told_of_recorded,
     with_recorded,
@@ -86,6 +87,20 @@ UNIT = (PIXELS / 255).astype(np.float32)
 )
 def test_what_is_told_before_the_conversion(calibration, scored, sentences, tmp_path):
     assert told(tmp_path, calibration, scored) == sentences
+
+
+@pytest.mark.parametrize(
+    ("calibration", "scored", "suits"),
+    [
+        pytest.param(PIXELS[::2], PIXELS[1::2], True, id="two halves of the same"),
+        pytest.param(UNIT, PIXELS, False, id="scaled once more"),
+        pytest.param(PIXELS, UNIT, False, id="not scaled"),
+        pytest.param(with_outlier(PIXELS, 3, 5000.0), PIXELS, True, id="one extreme calibration sample"),
+    ],
+)
+def test_which_calibration_samples_suit_the_scored_ones(calibration, scored, suits, tmp_path):
+    check = check_calibration(sample_set(tmp_path / "calibration", calibration), sample_set(tmp_path / "data", scored))
+    assert suits_scored(check) is suits
 
 
 def test_samples_that_stretch_a_range_are_named_without_scored_ones(tmp_path):
@@ -216,6 +231,8 @@ def test_a_study_warns_before_it_converts_and_keeps_the_ranges(tmp_path):
     warned = next(place for place, line in enumerate(lines) if line.startswith(f"warning: {said}"))
     assert warned < next(place for place, line in enumerate(lines) if "convert onnx-int8: done" in line)
     assert f"! {said}" in done.stdout + done.stderr
+    (collapse,) = (line for line in done.stdout.splitlines() if line.startswith("! onnx-int8 loses "))
+    assert collapse.endswith("so preprocess both alike and analyze again before you choose another setting")
     ranges = json.loads(quantlab_in_process("show", "calibration", "study", "--json", cwd=tmp_path).stdout)
     assert [(row["of"], row["channel"]) for row in ranges[:2]] == [("calibration", None), ("scored", None)]
     assert ranges[0]["maximum"] == pytest.approx(1)

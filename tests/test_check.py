@@ -9,7 +9,7 @@ from onnx_models import node, port, write
 
 from quantlab.cli.analyze_table import read_analyze
 from quantlab.errors import UsageError
-from quantlab.study import replace_artifact
+from quantlab.study import ShardOptions, replace_artifact
 from quantlab.types import Failure
 
 N = 3000
@@ -120,6 +120,9 @@ def test_another_file_in_place_of_the_report_is_refused_before_the_work(tmp_path
     assert not list(tmp_path.glob("*.study"))
 
 
+NAMED = '[analyze]\nmodel = "m.keras"\ndata = "m.npz"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -144,6 +147,36 @@ def test_another_file_in_place_of_the_report_is_refused_before_the_work(tmp_path
             'settings is [1] and must be a list of names: ["…"]; correct it in [analyze]',
             id="names that are none",
         ),
+        pytest.param(
+            "[analyze]\nshards = 0",
+            "shards is 0 and must be a whole number of at least 1; correct it in [analyze]",
+            id="no shards",
+        ),
+        pytest.param(
+            "[analyze]\nengine = 3",
+            "engine is 3 and must be text in quotes; correct it in [analyze]",
+            id="an engine that is a number",
+        ),
+        pytest.param(
+            '[analyze]\nstore = "sums"',
+            """store is 'sums' and must be "outputs" or "scores"; correct it in [analyze]""",
+            id="an unknown thing to keep",
+        ),
+        pytest.param(
+            f'{NAMED}engine = "dusk"',
+            "there is no engine 'dusk'; did you mean 'dask'?",
+            id="no such engine",
+        ),
+        pytest.param(
+            f"{NAMED}shards = 3\nshard_size = 64",
+            "--shards 3 and --shard-size 64 contradict each other; give one of them",
+            id="two ways to cut",
+        ),
+        pytest.param(
+            f'{NAMED}engine = "dask"\naddress = "tcp://other:8786"\nworkers = 2',
+            "the workers of the cluster at 'tcp://other:8786' are started there, and --workers is 2; leave it out",
+            id="workers of a cluster",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be(text, message, tmp_path):
@@ -158,3 +191,43 @@ def test_options_override_the_configuration(tmp_path):
     read = read_analyze(tmp_path / "own.toml", {"data": "b.npz", "limit": None, "runtimes": "python"})
     assert (str(read.model), read.data, read.study) == ("a.onnx", "b.npz", None)
     assert read.options == {"settings": ("x", "y"), "limit": 5, "runtimes": ("python",)}
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "scores"), ("outputs", "outputs")])
+def test_scores_are_kept_as_the_configuration_says(given, expected, tmp_path):
+    (tmp_path / "quantlab.toml").write_text(f"{NAMED}store = 'scores'\n")
+    assert read_analyze(tmp_path / "quantlab.toml", {"store": given}).options == {"store": expected}
+
+
+def test_an_option_that_says_something_unknown_to_keep(tmp_path):
+    (tmp_path / "quantlab.toml").write_text(NAMED)
+    with pytest.raises(UsageError, match=r"^there is no --store 'sums'; choose outputs or scores$"):
+        read_analyze(tmp_path / "quantlab.toml", {"store": "sums"})
+
+
+CLUSTER = 'engine = "dask"\naddress = "tcp://scheduler:8786"\nshard_size = 64\n'
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, ShardOptions(None, 64, "dask", "tcp://scheduler:8786", None), id="the file alone"),
+        pytest.param(
+            {"shards": 8}, ShardOptions(8, None, "dask", "tcp://scheduler:8786", None), id="another way to cut"
+        ),
+        pytest.param({"engine": "local"}, ShardOptions(None, 64, "local", None, None), id="no cluster"),
+        pytest.param(
+            {"engine": "dask"}, ShardOptions(None, 64, "dask", "tcp://scheduler:8786", None), id="the same engine"
+        ),
+        pytest.param({"workers": 2}, ShardOptions(None, 64, "dask", None, 2), id="workers of this machine"),
+        pytest.param(
+            {"engine": "ray", "address": "ray://head:10001"},
+            ShardOptions(None, 64, "ray", "ray://head:10001", None),
+            id="another cluster",
+        ),
+    ],
+)
+def test_options_override_the_engine_of_the_configuration(given, expected, tmp_path):
+    (tmp_path / "quantlab.toml").write_text(f"{NAMED}{CLUSTER}")
+    read = read_analyze(tmp_path / "quantlab.toml", {"engine": None, **given})
+    assert read.options == {"sharding": expected}

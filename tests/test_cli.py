@@ -429,11 +429,11 @@ def test_convert_of_nothing_leaves_nothing(tmp_path):
 
 
 def test_a_study_may_lie_anywhere(place):
-    target = Path("deep") / "down" / "it.study"
+    target = Path("deep") / "two words" / "it.study"
     shutil.copytree(place / "digits.study", place / target)
     done = quantlab_in_process(*DIGITS, "--out", target, cwd=place)
     assert done.status == 0
-    assert done.last == f"Study saved in '{target}'. To print all figures: quantlab show {target} --wide"
+    assert done.last == f"Study saved in '{target}'. To print all figures: quantlab show '{target}' --wide"
 
 
 def test_json_without_a_file_says_how_to_print(tmp_path):

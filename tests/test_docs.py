@@ -29,6 +29,7 @@ from quantlab.cli.model_tables import model_keys
 from quantlab.names import choose
 from quantlab.runtimes import RUNTIMES
 from quantlab.runtimes.exchange import TimingPlan
+from quantlab.samples.description import read_description
 from quantlab.settings import SETTINGS, select_settings
 from quantlab.statistics import FASTER_BY, P95_FROM_RUNS, fewest_samples, tango
 from quantlab.study.samples import CALIBRATION_SAMPLES
@@ -266,7 +267,7 @@ def listed(value: object) -> list[object]:
 
 
 @pages()
-def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
+def test_toml_blocks_hold_keys_that_exist(page: Path, tmp_path: Path) -> None:
     known = {
         "analyze": set(ANALYZE_KEYS),
         "preprocessing": {field.name for field in fields(quantlab.Preprocessing)},
@@ -276,6 +277,10 @@ def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
     }
     for block in blocks(page.read_text(encoding="utf-8"), "toml"):
         document = tomllib.loads(block)
+        if "files" in document:  # a description of samples, which has its own reader
+            (tmp_path / "data.toml").write_text(block, encoding="utf-8")
+            assert read_description(tmp_path / "data.toml").files
+            continue
         assert set(document) <= set(known)
         tables = ((name, table) for name, value in document.items() for table in listed(value))
         assert all(set(table) <= known[name] for name, table in tables)

@@ -15,6 +15,7 @@ from quantlab.store import Store
 from quantlab.types import Budget, Inside, LayerRow
 from quantlab_reports.exports import Asked, Written
 from quantlab_reports.exports.mlflow import export_mlflow, open_mlflow
+from quantlab_reports.exports.new_folder import new_folder
 from quantlab_reports.subject import Subject
 
 N = 2000
@@ -356,3 +357,18 @@ def test_mlflow_itself(artifacts, tmp_path):
     assert uint8.data.metrics["size_bytes"] == 10_000
     with pytest.raises(UsageError, match=r"^MLflow cannot log to 'nothing://at\.all' \("):
         open_mlflow("nothing://at.all", "digits")
+
+
+def test_a_file_that_cannot_be_read_is_not_told_as_the_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.npy"), new_folder(tmp_path / "out"):
+        (tmp_path / "gone.npy").read_bytes()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_told_as_the_folder(tmp_path):
+    with pytest.raises(UsageError) as refused, new_folder(tmp_path / "out") as place:
+        (place / "missing" / "a.bin").write_bytes(b"")
+    assert str(refused.value) == (
+        f"'{tmp_path / 'out'}' cannot be written (No such file or directory); name another folder with --out"
+    )
+    assert list(tmp_path.iterdir()) == []

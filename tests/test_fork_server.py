@@ -4,20 +4,106 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fork_child import __file__ as fork_child
 from fork_fixtures import ON_LINUX, SECONDS, ask, is_gone, obituary, server_of
 
-from quantlab.processes import ChildDied, fork_servers
+from quantlab.processes import ChildDied, Preload, fork_servers
+from quantlab.processes.fork_server import ForkServer
 
 pytestmark = ON_LINUX
+
+
+_START_CHILD = """
+    import builtins
+    from pathlib import Path
+    from quantlab.processes import Child, PythonModule, inherit_fork_server
+    inherit_fork_server()
+    builtins.kept = Child(PythonModule("fork_child"), log=Path("grandchild.log"), environment={})
+    builtins.kept.send({"code": "import os; say([os.getppid(), os.getpid(), 'QUANTLAB_FORK_SERVER' in os.environ])"})
+    say(next(builtins.kept.messages(60))["value"])
+"""
+
+
+@contextmanager
+def asked_of(server: ForkServer) -> Iterator[socket.socket]:
+    """The control socket of a child that a server is asked for; its standard input is open while the block runs."""
+    ours, theirs = socket.socketpair()
+    stdin, kept = os.pipe()
+    request = {
+        "preload": asdict(Preload()),
+        "module": "fork_child",
+        "environment": dict(os.environ),
+        "folder": str(Path.cwd()),
+        "import_path": sys.path,
+        "temporary": None,
+    }
+    with ours, theirs, os.fdopen(stdin) as read, os.fdopen(kept, "w"), Path(os.devnull).open("wb") as nothing:
+        assert server.ask(request, [theirs.fileno(), read.fileno(), nothing.fileno(), nothing.fileno()])
+        theirs.close()
+        read.close()
+        yield ours
+
+
+def pid_of(control: socket.socket) -> int:
+    """What a child tells first, read as often as asked."""
+    control.settimeout(20)
+    told = control.recv(4096, socket.MSG_PEEK)
+    return json.loads(told.partition(b"\n")[0])["pid"]
+
+
+def stop(process: int) -> None:
+    """Stop a process, and wait until it is: before, it may still be told of what happens after."""
+    os.kill(process, signal.SIGSTOP)
+    until = time.monotonic() + SECONDS
+    while Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "T" and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+class TestChildrenOfChildren:
+    """A child that was started with `forks` has the server of the program for its own children."""
+
+    def test_the_server_forks_them_and_ends_them_with_the_child(self, start_fork, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with start_fork(forks=True) as child, start_fork(forks=True) as other:
+            parent, grandchild, told = ask(child, _START_CHILD)
+            assert (parent, told) == (server_of(child), False)
+            parent, of_other, _ = ask(other, _START_CHILD)
+            assert parent == server_of(child)
+            os.kill(child.pid, signal.SIGKILL)
+            assert is_gone(grandchild)
+            assert ask(other, "import builtins; say(builtins.kept.alive)")
+        assert is_gone(of_other)
+        with start_fork() as after:
+            assert server_of(after) == parent
+
+    def test_a_child_whose_server_was_killed_has_another_one(self, start_fork, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with start_fork(forks=True) as child:
+            server, before, _ = ask(child, _START_CHILD)
+            os.kill(server, signal.SIGKILL)
+            assert is_gone(server)
+            own, after, _ = ask(child, _START_CHILD)
+            assert own not in {server, child.pid}
+        assert all(is_gone(process) for process in (before, after, own))
+        assert server not in fork_servers()  # which also waits for it as its parent
+
+    def test_others_have_a_server_of_their_own(self, start_fork, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with start_fork() as child:
+            parent, grandchild, _ = ask(child, _START_CHILD)
+            assert parent not in {server_of(child), os.getpid()}
+        assert is_gone(grandchild)
 
 
 class TestServers:
@@ -83,6 +169,25 @@ class TestServers:
         with start_fork(environment=environment) as child:
             assert ask(child, "say('still here')") == "still here"
         assert server in fork_servers()
+
+    def test_the_end_of_a_child_is_not_that_of_the_next_one_with_its_descriptors(self):
+        server = ForkServer.start(os.environ)
+        try:
+            with asked_of(server) as first:
+                pid = pid_of(first)
+                stop(server.process.pid)  # as if it was in an import meanwhile
+                # In this order: the first is released, the next is asked for, and the process of the first ends.
+                first.shutdown(socket.SHUT_WR)
+                with asked_of(server) as second:
+                    os.kill(pid, signal.SIGKILL)
+                    assert is_gone(pid)
+                    os.kill(server.process.pid, signal.SIGCONT)
+                    assert pid_of(second) != pid
+                    with asked_of(server) as third:  # while the second lives
+                        assert pid_of(third) not in {pid, pid_of(second)}
+        finally:
+            server.process.kill()
+            server.close()
 
     def test_one_that_is_killed_before_it_answers_costs_one_child(self, start_fork):
         with start_fork() as child:
@@ -396,11 +501,45 @@ class TestNarrowSystems:
                 raise AssertionError("it was started")
             for descriptor in held:
                 os.close(descriptor)
-            before = len(os.listdir("/proc/self/fd"))
             with start() as child:
                 assert ask(child, "say(1)") == 1
             """
         )
+
+    def test_few_descriptors(self, program):
+        printed = program(
+            """
+            import resource
+            with start() as child:
+                ask(child, "")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+            def is_open(descriptor):
+                try:
+                    return bool(os.fstat(descriptor))
+                except OSError:
+                    return False
+
+            def refused():
+                before = list(map(is_open, range(64)))
+                try:
+                    start().close()
+                except ChildDied:
+                    assert list(map(is_open, range(64))) == before
+                    return True
+
+            held = []
+            try:
+                while True:
+                    held.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                pass
+            while refused():
+                os.close(held.pop())
+                print("one more")
+            """
+        )
+        assert printed.count("one more") > 5  # the log, two pipes and a pair of sockets
 
     def test_a_folder_that_is_gone(self, program):
         printed = program(

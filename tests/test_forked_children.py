@@ -2,12 +2,13 @@
 
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from fork_fixtures import ON_LINUX, SECONDS, ask, is_gone, obituary, server_of
 
-from quantlab.processes import ChildDied, ChildStalled, Preload, fork_servers, import_path, wait_for_preload
+from quantlab.processes import ChildDied, ChildPool, ChildStalled, Preload, fork_servers, import_path, wait_for_preload
 from quantlab.user_modules import look_in_current_folder
 
 pytestmark = ON_LINUX
@@ -200,6 +201,18 @@ class TestEnding:
             with pytest.raises(ChildStalled):
                 child.receive(0.3)
             assert not child.alive
+
+    def test_what_a_pool_has_ended_holds_no_descriptors(self, start_fork, tmp_path):
+        open_files = Path("/proc/self/fd")
+        with ChildPool(tmp_path, SECONDS) as pool:
+            pool.keep(start_fork()).close()
+            before = len(list(open_files.iterdir()))
+            for _ in range(5):
+                pool.keep(start_fork()).close()
+            until = time.monotonic() + SECONDS
+            while len(list(open_files.iterdir())) > before and time.monotonic() < until:  # of threads that read
+                time.sleep(0.01)
+            assert len(list(open_files.iterdir())) <= before
 
 
 class TestNothingSpreads:

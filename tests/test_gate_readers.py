@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from command_line import quantlab_in_process
 from verdict_fixtures import answers, flipped, write_study
 
-pytestmark = pytest.mark.starts_children  # fifty programs, of a second each
+pytestmark = pytest.mark.starts_children  # twenty programs, of a second each
+
+IN_FORKS = Path(__file__).with_name("gate_in_forks.py")
 
 LABELS = np.arange(2_000) % 10
 
@@ -48,44 +52,112 @@ STATUSES = [
     pytest.param("missing", 2, id="could not run"),
     pytest.param("inconclusive", 3, id="too few samples"),
 ]
+STUDIES = tuple(str(status.values[0]) for status in STATUSES)
+
+
+GATE = ("--max-accuracy-loss", "1pt")
+FIGURES_ELSEWHERE = {"junit.xml", "markdown.md"}
+FILES = FIGURES_ELSEWHERE | {"json.json"}
+"""Files that the gate is asked for, each by the option of its name."""
+
+
+def through(command, folder, words):
+    """Run a program by a shell's command; returns what the shell said."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    shell = ["/bin/bash", "-c", command, "bash", sys.executable, *words]
+    return subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def gate(folder, study, command, *more):
-    """Run the gate by a shell's command."""
-    words = [sys.executable, "-m", "quantlab", "gate", study, "--max-accuracy-loss", "1pt", *more]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    shell = ["/bin/bash", "-c", command, "bash", *words]
-    done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """Run the gate as a program, by a shell's command."""
+    done = through(command, folder, ["-m", "quantlab", "gate", study, *GATE, *more])
     return int(done.stdout.split()[-1]), done.stderr
 
 
+def files_asked_for(place, names):
+    """The options that write files to a folder."""
+    return [f"--{Path(name).stem}={place / name}" for name in sorted(names)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one of the gates of `gates` ended."""
+
+    status: int
+    stderr: str
+    files: set[str]
+
+
+@pytest.fixture(scope="module")
+def gates(folder, tmp_path_factory):
+    """The gates of all studies by a shell's command, in forks of one process."""
+
+    @cache
+    def run(command, said):
+        """How each ended, by its study and whether the figures are printed in place of the table.
+
+        Args:
+            said: Whether standard error goes where it is read, and not where the command puts it.
+        """
+        place, asked = tmp_path_factory.mktemp("gates"), []
+        places = {(study, printed): place / f"{study}-{printed}" for study in STUDIES for printed in (False, True)}
+        for (study, printed), own in places.items():
+            own.mkdir()
+            more = ["--json", "-", *files_asked_for(own, FIGURES_ELSEWHERE)] if printed else files_asked_for(own, FILES)
+            asked.append((["gate", study, *GATE, *more], f"{own}.errors" if said else None))
+        done = through(command, folder, [IN_FORKS, json.dumps(asked), place / "statuses"])
+        assert done.stdout.split()[-1] == "0", done.stderr
+        statuses = json.loads((place / "statuses").read_text())
+        return {
+            key: Ended(
+                status,
+                Path(f"{own}.errors").read_text() if said else "",
+                {file.name for file in own.iterdir()},
+            )
+            for (key, own), status in zip(places.items(), statuses, strict=True)
+        }
+
+    return run
+
+
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize(("study", "status"), STATUSES)
-def test_the_status_is_the_gates_own(study, status, sink, folder, tmp_path):
-    files = [tmp_path / name for name in ("junit.xml", "verdict.json", "comment.md")]
-    options = [f"--{name}={file}" for name, file in zip(("junit", "json", "markdown"), files, strict=True)]
-    said = gate(folder, study, SINKS[sink], *options)
-    assert said[0] == status
-    assert [file.is_file() for file in files] == [study != "missing"] * 3
-    assert "Traceback" not in said[1]
+def test_the_status_is_the_gates_own(study, status, sink, gates):
+    ended = gates(SINKS[sink], said=True)[study, False]
+    assert ended.status == status
+    assert ended.files == (set() if study == "missing" else FILES)
+    assert "Traceback" not in ended.stderr
     if sink == "a full disk" and study != "missing":
-        assert said[1].startswith("quantlab: the result could not be printed (No space left on device); see the exit")
+        assert ended.stderr.startswith(
+            "quantlab: the result could not be printed (No space left on device); see the exit"
+        )
 
 
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize(("study", "status"), STATUSES)
-def test_the_status_where_figures_are_printed(study, status, sink, folder, tmp_path):
-    files = [tmp_path / name for name in ("junit.xml", "comment.md")]
-    said = gate(folder, study, SINKS[sink], "--json", "-", f"--junit={files[0]}", f"--markdown={files[1]}")
-    assert said[0] == status
-    assert [file.is_file() for file in files] == [study != "missing"] * 2
-    assert "Traceback" not in said[1]
+def test_the_status_where_figures_are_printed(study, status, sink, gates):
+    ended = gates(SINKS[sink], said=True)[study, True]
+    assert ended.status == status
+    assert ended.files == (set() if study == "missing" else FIGURES_ELSEWHERE)
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("sink", SINKS_OF_BOTH)
 @pytest.mark.parametrize(("study", "status"), STATUSES)
-def test_the_status_where_nothing_can_be_said(study, status, sink, folder):
-    assert gate(folder, study, SINKS_OF_BOTH[sink])[0] == status
+def test_the_status_where_nothing_can_be_said(study, status, sink, gates):
+    ended = gates(SINKS_OF_BOTH[sink], said=False)
+    assert [ended[study, printed].status for printed in (False, True)] == [status] * 2
+
+
+@pytest.mark.parametrize(
+    "command", [*SINKS.values(), *SINKS_OF_BOTH.values()], ids=[*SINKS, *(f"both: {name}" for name in SINKS_OF_BOTH)]
+)
+def test_a_program_of_its_own(command, folder, tmp_path):
+    """As the forks; 3 is what neither Python nor the shell ends with for a reason of their own."""
+    status, stderr = gate(folder, "inconclusive", command, *files_asked_for(tmp_path, FILES))
+    assert status == 3
+    assert {file.name for file in tmp_path.iterdir()} == FILES
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize("option", ["--junit", "--json", "--markdown"])
@@ -114,7 +186,7 @@ def test_a_file_whose_reader_is_gone(folder):
 
 
 def test_figures_on_standard_output(folder):
-    command = [sys.executable, "-m", "quantlab", "gate", "breaks", "--max-accuracy-loss", "1pt", "--json", "-"]
+    command = [sys.executable, "-m", "quantlab", "gate", "breaks", *GATE, "--json", "-"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, json.loads(done.stdout)["outcome"]) == (1, "breaks")

@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from study_fixtures import outputs_of, read_study
 
+from quantlab.formats import artifact_files
+from quantlab.models import files_sha256
 from quantlab.runtimes.node import find_node
 from quantlab.samples import present_file
+from quantlab.store import Store
 from quantlab.study.importing import ImportOptions, import_outputs
-from quantlab.types import Codes, Port
+from quantlab.types import Codes, KeptOutputs, Port
 from quantlab_reports.exports.golden.choice import Chosen, choose_samples
 from quantlab_reports.exports.golden.write import FRAMEWORKS, input_tolerance
 
@@ -89,6 +92,9 @@ _COUNTS = {
 }
 
 
+_SKIPPED = {"node": r"# skipped (\d+)", "pytest": r"(\d+) skipped"}
+
+
 _PREPROCESS = {
     "node": """
 export async function preprocess(file) {{
@@ -104,6 +110,10 @@ def preprocess(file):
     return {{"image": numpy.fromfile(file, "float32"){change}}}
 """,
 }
+
+
+def hashes_of(artifact):
+    return dict(artifact_files(artifact).files)
 
 
 def changed(folder, name, change):
@@ -125,8 +135,18 @@ def test_green_as_measured_and_red_for_each_planted_change(program, study):
         if trial.is_float32 and trial.setting.split("-")[0] == SETTINGS[program].split("-")[0]
     )
     passed, failed, text = outcome(folder, program, other)
-    assert "measure this artifact with quantlab" in " ".join(text.split())
+    assert "converted again, so measure this artifact with quantlab" in " ".join(text.split())
+    assert (passed, failed) == (0, 1), "one test fails, and the others are skipped"
+    assert re.search(_SKIPPED[program], text)[1] == str(samples + 1)
+    _passed, failed, text = outcome(folder, program, folder / "nothing")
+    assert failed == 1
+    assert "nothing" in text
+
+    # As a study would have measured it, so that only outputs tell it.
+    changed(folder, "golden.json", lambda golden: golden.update(artifact=hashes_of(other)))
+    passed, failed, text = outcome(folder, program, other)
     assert failed > samples / 2, f"only {failed} checks notice the float32 artifact"
+    changed(folder, "golden.json", lambda golden: golden.update(artifact=hashes_of(model)))
 
     changed(
         folder, "golden.json", lambda golden: golden.update(versions={name: ["0.0.1"] for name in golden["versions"]})
@@ -220,7 +240,7 @@ def test_facts_that_an_app_told_are_versions_that_were_measured(study):
 
 REFUSED = {
     "no program": (("--setting", "tfjs-uint8"), "name a test program with --runtime; choose from "),
-    "another program": (("--runtime", "vitests"), "there is no 'vitests'; did you mean 'vitest'"),
+    "another program": (("--runtime", "vitests"), "there is no test program 'vitests'; did you mean 'vitest'"),
     "no setting": (("--runtime", "node"), "name a setting with --setting; choose from "),
     "another setting": (
         ("--runtime", "node", "--setting", "tfjs-uint9"),
@@ -236,10 +256,38 @@ def test_what_is_refused(options, message, study):
     assert message in done.last
 
 
+@pytest.mark.parametrize("runtime", ["reference", "python", "node-wasm"])
+def test_kept_outputs_that_changed_are_refused(runtime, study):
+    record = read_study(study)
+    row = next(
+        one
+        for one in (record.reference, *record.trials)
+        if one.setting == "reference" or (one.setting, one.runtime) == ("tfjs-uint8", runtime)
+        if (one.setting == "reference") == (runtime == "reference")
+    )
+    file = row.outputs["output_0"]
+    np.save(file, np.load(file)[::-1])
+    options = ("--setting", "tfjs-uint8", "--runtime", "node")
+    done = quantlab_in_process("export", "test", study, *options, cwd=study.parent)
+    assert (done.status, done.last) == (
+        2,
+        (
+            f"quantlab: the kept outputs of {row.setting} in {row.runtime} are damaged; run 'quantlab analyze' again, "
+            f"which makes them anew"
+        ),
+    )
+    assert not (study.parent / "golden-node").exists()
+    file.unlink()
+    assert "are missing; run" in quantlab_in_process("export", "test", study, *options, cwd=study.parent).last
+
+
 def test_a_setting_that_is_nan_on_every_sample_has_no_test(study):
     row = next(one for one in read_study(study).trials if (one.setting, one.runtime) == ("tfjs-uint8", "python"))
     file = row.outputs["output_0"]
     np.save(file, np.load(file) * np.float32(np.nan))
+    store, record = Store(study), file.parent / "outputs.json"  # as of a run that gave NaN
+    kept = store.read(record, KeptOutputs)
+    store.write(record, replace(kept, sha256={**kept.sha256, "output_0": files_sha256(file)}))
     done = quantlab_in_process(
         "export", "test", study, "--setting", "tfjs-uint8", "--runtime", "node", cwd=study.parent
     )

@@ -1,6 +1,8 @@
 """Rows from outputs that another program wrote, and the programs that write them."""
 
 import json
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from study_fixtures import DIGITS, outputs_of, read_study
 from tfjs_pages import INSTALLED, open_browser, opened
 
-from quantlab.errors import QuantlabError
+from quantlab.errors import QuantlabError, UsageError
 from quantlab.models import files_sha256
 from quantlab.runtimes.browser import find_browser
 from quantlab.runtimes.elsewhere import DUMPERS, FORMAT
@@ -29,6 +31,9 @@ from quantlab.study import ReduceOptions, reduce_study
 from quantlab.study.importing import ImportOptions, import_outputs
 from quantlab.study.importing.dumps import read_dump
 from quantlab.types import Codes, Port, TensorSpec
+from quantlab_reports.exports.contract import Asked
+from quantlab_reports.exports.inputs import export_inputs
+from quantlab_reports.subject import Subject
 
 MODULES = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules"
 SETTING = "tflite-dynamic"
@@ -169,6 +174,31 @@ def test_a_row_can_be_removed_again(study):
     assert (none.status, none.last) == (2, "quantlab: name the file of outputs, or --remove to remove a row")
 
 
+def test_what_an_app_is_accepted_for_is_not_limited_by_other_runtimes(study):
+    """NaN of a row that does not count refuses nothing; of one that does, it does."""
+    outputs, sha256, crc32 = truth(study)
+    imported(study, write_npz(study.parent / "app.npz", outputs, sha256, crc32))
+    spoiled = outputs.copy()
+    spoiled[0] = np.nan
+    write_npz(study.parent / "spoiled.npz", spoiled, sha256, crc32)
+    import_outputs(study, study.parent / "spoiled.npz", ImportOptions(SETTING, "old-app"))
+    accept = ("accept", study, "--max-accuracy-loss", "5pt", "--setting", SETTING)
+    done = quantlab_in_process(*accept, "--runtimes", "my-app", cwd=study.parent)
+    assert (done.status, done.last) == (0, f"Accepted figures written to 'quantlab.lock': {SETTING}")
+    lock = json.loads((study.parent / "quantlab.lock").read_text())
+    assert "old-app" not in lock["studies"]["digits"]["settings"][SETTING]["losses"]
+    gate = ("gate", study, "--setting", SETTING, "--runtimes", "my-app", "--lock", "quantlab.lock")
+    assert quantlab_in_process(*gate, "--max-accuracy-loss", "5pt", cwd=study.parent).status == 0
+    refused = quantlab_in_process(*accept, "--runtimes", "*-app", cwd=study.parent)
+    assert (refused.status, refused.last) == (
+        2,
+        (
+            f"quantlab: '{SETTING}' cannot be accepted: 10 output values are NaN or infinite in old-app; accept only "
+            "settings with finite outputs"
+        ),
+    )
+
+
 def test_a_damaged_import_is_found(study):
     outputs, sha256, crc32 = truth(study)
     row = imported(study, write_npz(study.parent / "app.npz", outputs, sha256, crc32))
@@ -287,6 +317,11 @@ def test_the_user_may_vouch_for_the_samples(study):
     assert any("matched by --trust-order" in note for note in imported(study, file, trust_order=True).notes)
     with pytest.raises(QuantlabError, match="is no hash; give at least 12 digits"):
         imported(study, file, samples=sha256[:11])
+    with pytest.raises(UsageError) as refused:
+        imported(study, file, samples=sha256[:12], trust_order=True)
+    assert str(refused.value) == (
+        "--samples compares the samples, and --trust-order says that nobody can; leave one of them out"
+    )
 
 
 def test_a_program_of_the_user_cannot_run_subgraphs(study):
@@ -436,8 +471,8 @@ def test_lines_in_any_order_and_values_that_json_lacks(tmp_path):
         '"b": [4]}}'
     )
     dump = read_dump(file, SPECS, 2)
-    np.testing.assert_array_equal(dump.outputs["a"], [[1, -np.inf], [np.nan, 2]])
-    np.testing.assert_array_equal(dump.outputs["b"], [[4], [3]])
+    np.testing.assert_array_equal(dump.outputs["a"].whole(), [[1, -np.inf], [np.nan, 2]])
+    np.testing.assert_array_equal(dump.outputs["b"].whole(), [[4], [3]])
     assert dump.crc32 is None
 
 
@@ -501,6 +536,28 @@ def test_the_manifest_names_samples_and_ports(study):
     assert again.last == (
         "quantlab: 'inputs' is not empty, and nothing is written over; name another folder with --out"
     )
+
+
+@pytest.mark.parametrize("folder", ["inputs", "there/before", "new/inputs"])
+def test_a_folder_that_could_not_be_written_is_not_there_by_half(folder, study):
+    place = study.parent / folder
+    before = folder == "there/before"
+    if before:
+        place.mkdir(parents=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # as on a full disk: within the first file
+    try:
+        subject = Subject.of(Store(study))
+        with pytest.raises(UsageError) as refused:
+            export_inputs(subject, Asked(setting=SETTING, out=place))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(refused.value) == f"'{place}' cannot be written (File too large); name another folder with --out"
+    assert place.exists() == before
+    assert not before or not list(place.iterdir())
+    assert not (study.parent / "new").exists()
+    assert (export(study, "--setting", SETTING, "--out", folder).parent / folder / "inputs.json").is_file()
+    assert not list(place.glob(".*"))
 
 
 def test_the_python_dumper_gives_the_row_of_python(study):
@@ -612,6 +669,33 @@ def test_the_javascript_dumper_is_a_program_in_any_folder(name, tmp_path):
     )
     assert (run.returncode, run.stderr) == (2, "usage: node dump.mjs MODEL.json|MODEL.onnx INPUTS OUTPUTS.npz\n")
     assert (imported.returncode, imported.stdout) == (0, "imported\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "package", "command"),
+    [
+        ("model.json", "@tensorflow/tfjs", "npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm"),
+        ("model.onnx", "onnxruntime-web", "npm install onnxruntime-web"),
+    ],
+)
+def test_the_javascript_dumper_says_how_a_missing_package_is_installed(model, package, command, tmp_path):
+    folder = tmp_path / "app"
+    folder.mkdir()
+    shutil.copy(DUMPERS / "dump.mjs", folder)
+    about = {"format": FORMAT, "n": 0, "inputs": [], "outputs": []}
+    (folder / "inputs.json").write_text(json.dumps(about))
+    (folder / model).write_text("{}")
+    variables = {name: value for name, value in os.environ.items() if name != "NODE_PATH"}
+    run = [find_node()[0], "dump.mjs", model, ".", "app.npz"]
+    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, check=False, env=variables)
+    assert (done.returncode, done.stderr) == (
+        2,
+        (
+            f"the package {package} was not found; run '{command}' in '{folder}/', or put dump.mjs into a project that "
+            "has it\n"
+        ),
+    )
+    assert command in (folder / "dump.mjs").read_text().split("const ARRAYS")[0], "at its top, too"
 
 
 _LITERT = """async () => {

@@ -55,8 +55,8 @@ def test_every_example_is_a_valid_key(data, tmp_path):
     file.write_text(with_examples(config_text(tmp_path / "m.keras", "Keras 3", named)))
     document = tomllib.loads(file.read_text())
     assert {*document["analyze"]} == {*ANALYZE_KEYS} - {
-        "study", "class_names", "ignore_label", "slices", "group", "pipeline", "serving", "batch_size",
-        "time_limit",
+        "study", "reference", "class_names", "ignore_label", "slices", "group", "pipeline", "serving", "batch_size",
+        "time_limit", "shards", "shard_size", "engine", "address", "workers", "store",
     }  # fmt: skip
     assert read_analyze(file, {}).options["limit"] == 2000
     assert read_float_layers(file, None) == ("stem", "head*")

@@ -233,6 +233,11 @@ def test_a_study_that_was_not_looked_into(tmp_path, capsys):
         f"quantlab: the study '{tmp_path / 's.study'}' has no layer comparison; run 'quantlab analyze' again without "
         "--no-layers\n"
     )
+    assert run(["show", "split", str(tmp_path / "s.study")]) == 2
+    assert capsys.readouterr().err == (
+        f"quantlab: the study '{tmp_path / 's.study'}' has no split of the loss, which 'quantlab analyze' makes "
+        "where it compares layers, and layers were turned off; run 'quantlab analyze' again without --no-layers\n"
+    )
 
 
 def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):

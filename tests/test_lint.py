@@ -15,6 +15,7 @@ from tfjs_graphs import node as graph_node
 from tfjs_graphs import write as write_graph_model
 
 from quantlab.demo import MODEL
+from quantlab.errors import UsageError
 from quantlab.lint import HAZARDS, choose_hazards
 from quantlab.lint import lint as examine
 from quantlab.study import find_hazards
@@ -325,6 +326,35 @@ def test_refusals(folder: Path, arguments: list[str], said: str) -> None:
     done = lint(folder, *arguments)
     assert done.status == 2
     assert done.last.startswith(f"quantlab: {said}")
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "message"),
+    [
+        pytest.param(
+            ["F16-OVERFLOW"],
+            ["F16-OVERFLOW"],
+            "--ignore leaves out all that --select looks for (F16-OVERFLOW), so nothing would be checked; leave one of "
+            "them out",
+            id="the same one",
+        ),
+        pytest.param(
+            [], ["*"], "--ignore leaves out all hazards, so nothing would be checked; leave it out", id="all of them"
+        ),
+    ],
+)
+def test_nothing_left_to_look_for_is_refused(select: list[str], ignore: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        choose_hazards(select, ignore)
+    assert str(refused.value) == message
+
+
+def test_of_a_study_the_baselines_that_are_left_out_are_named(place: Path) -> None:
+    done = quantlab_in_process("lint", "digits.study", cwd=place)
+    assert (
+        "Not examined in 'digits.study': tfjs-float32 and tflite-float32; what is wrong with a float32 baseline is "
+        "told of the model and of the settings that were made from it"
+    ) in done.stderr
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in HAZARDS])

@@ -7,7 +7,7 @@ from command_line import quantlab_in_process
 
 from quantlab.cli.model_tables import models_of
 from quantlab.models import ModelOptions
-from quantlab.study import AnalyzeOptions
+from quantlab.study import AnalyzeOptions, ShardOptions
 from quantlab.study.batch import BatchModel
 from quantlab.types import Budget, Preprocessing
 
@@ -87,6 +87,26 @@ def test_a_pipeline_is_for_all_models_and_a_server_for_one(here):
         ("canvas", None),
         ("tf", "http://localhost:8501/v1/models/n"),
     ]
+
+
+def test_models_are_cut_as_the_file_and_the_options_say(here):
+    shared = '[analyze]\nengine = "dask"\naddress = "tcp://scheduler:8786"\nshard_size = 64\n'
+    written(here, f"{shared}{MODEL}{MODEL}name = 'n'\nshards = 3\n")
+    cluster = {"engine": "dask", "address": "tcp://scheduler:8786"}
+    assert [model.options.sharding for model in models_of(None)] == [
+        ShardOptions(shard_size=64, **cluster),
+        ShardOptions(shards=3, **cluster),
+    ]
+    assert [model.options.sharding for model in models_of(None, {"engine": "local", "workers": 2})] == [
+        ShardOptions(shard_size=64, engine="local", workers=2),
+        ShardOptions(shards=3, engine="local", workers=2),
+    ]
+
+
+def test_scores_are_kept_as_the_file_and_the_option_say(here):
+    written(here, f"[analyze]\nstore = 'scores'\n{MODEL}{MODEL}name = 'n'\nstore = 'outputs'\n")
+    assert [model.options.store for model in models_of(None)] == ["scores", "outputs"]
+    assert [model.options.store for model in models_of(None, {"store": "scores"})] == ["scores", "scores"]
 
 
 def test_the_budget_of_a_model_replaces_the_limits_of_all(here):
@@ -186,6 +206,21 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
             f'{MODEL}layer_samples = "few"\n',
             "[[model]] 1 of 'quantlab.toml': --layer-samples is 'few' and must be a positive integer or 'all'",
             id="a value that quantlab refuses",
+        ),
+        pytest.param(
+            f'{MODEL}engine = "dusk"\n',
+            "[[model]] 1 of 'quantlab.toml': there is no engine 'dusk'; did you mean 'dask'?",
+            id="an unknown engine",
+        ),
+        pytest.param(
+            f"{MODEL}shards = 3\nshard_size = 64\n",
+            "[[model]] 1 of 'quantlab.toml': --shards 3 and --shard-size 64 contradict each other; give one of them",
+            id="two ways to cut",
+        ),
+        pytest.param(
+            f'{MODEL}store = "sums"\n',
+            "[[model]] 1 of 'quantlab.toml': there is no --store 'sums'; choose outputs or scores",
+            id="an unknown thing to keep",
         ),
         pytest.param(
             f"{MODEL}{MODEL}",

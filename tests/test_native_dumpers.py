@@ -130,7 +130,7 @@ def odd(study, tmp_path):
     outputs = tuple(TensorSpec(*one, "float32") for one in shapes.items())
     (tmp_path / "odd").mkdir()
     made = replace(record, samples=samples, model=replace(record.model, outputs=outputs))
-    write_inputs(tmp_path / "odd", made, None)
+    write_inputs(tmp_path / "odd", made, None, {})
     return tmp_path / "odd", values, samples
 
 

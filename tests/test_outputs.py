@@ -133,6 +133,15 @@ def test_what_is_not_finite_in_an_output_that_is_not_scored(capsys):
     assert figures["non_finite_outputs"] == {"mask": 2}
 
 
+def test_what_is_not_finite_in_the_scored_output():
+    spoiled = answers(LABELS)
+    spoiled[3] = np.nan
+    study = study_of(Path("x.study"), rows={("tfjs-uint8", "python"): spoiled})
+    clause = f"{spoiled.shape[1]} values are NaN or infinite in output '{study.scored_output}'"
+    assert study.warnings == (f"tfjs-uint8 in python: {clause}",)
+    assert study.trials[0].notes == (clause,)
+
+
 def test_what_is_not_finite_in_the_model_itself_is_left_out(capsys):
     model = MASK.copy()
     model[3, :2] = np.inf

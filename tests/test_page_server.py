@@ -19,7 +19,8 @@ from quantlab.runtimes import Job, Taps
 from quantlab.runtimes.calls import Call, FedTensor
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.page_files import Served
-from quantlab.runtimes.page_server import Parent, start_server
+from quantlab.runtimes.page_job import Parent
+from quantlab.runtimes.page_server import start_server
 from quantlab.runtimes.requests import Tap, Try
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
@@ -69,7 +70,7 @@ class Page:
         self.opened = threading.Event()
         parent = Parent(self.opened.set, self.hear, self.next_request, lambda: {"bytes": 5})
         self.folder = folder
-        self.address, self.stop = start_server(Served.of(Tap(job, 0, 2), dist), parent, **options)
+        self.address, self.stop = start_server(Served.of(Tap(job, 0, 2)), parent, dist, **options)
         self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
 
     def next_request(self, seconds: float) -> dict | None:
@@ -403,6 +404,27 @@ def test_a_page_may_take_its_time_between_requests_and_for_the_parents(impatient
     kept_open.close()
 
 
+def test_an_answer_may_take_longer_than_the_limit_if_it_is_read_all_the_while(tmp_path):
+    made = Page(tmp_path, seconds=2)
+    size = 24 << 20
+    with (tmp_path / "artifact" / "large").open("wb") as file:
+        file.truncate(size)
+    connection = http.client.HTTPConnection(made.host, timeout=20)
+    try:
+        connection.connect()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.request("GET", f"/{made.token}/artifact/large")
+        answer, read = connection.getresponse(), 0
+        assert answer.status == 200
+        while block := answer.read(1 << 20):
+            read += len(block)
+            time.sleep(0.2)
+        assert read == size
+    finally:
+        connection.close()
+        made.stop()
+
+
 def test_stopping_ends_what_waits_for_the_parent_and_closes_the_socket(tmp_path):
     before = set(threading.enumerate())
     page = Page(tmp_path)
@@ -446,7 +468,7 @@ def served_calls(tmp_path):
         (tmp_path / f"{name}.bin").write_bytes(name.encode())
         fed = FedTensor("x", str(tmp_path / f"{name}.bin"), (1,), "uint8")
         calls.append(Call((fed,), "in order", str(tmp_path / f"{name}-output")))
-    return Served.of(Try(job, "", tuple(calls)), tmp_path / "dist")
+    return Served.of(Try(job, "", tuple(calls)))
 
 
 def test_the_files_of_calls_have_names_of_the_page(served_calls, tmp_path):

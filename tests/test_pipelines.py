@@ -1086,7 +1086,7 @@ def test_files_that_a_pipeline_refuses_are_named():
 class OnePixel:
     """A child that gives one pixel for each picture, and ends or hangs where the name of the file says so."""
 
-    usable, log = True, Path("log")
+    usable, closed, log = True, False, Path("log")
 
     def send(self, document):
         self.request = request_from(document)

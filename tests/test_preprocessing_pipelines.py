@@ -150,6 +150,28 @@ def test_words(declared, spec, words):
             id="whiter than white",
         ),
         pytest.param(
+            {"scale": 0.0},
+            COLOURS,
+            UsageError,
+            "scale is 0, and 0 makes all pixels of a channel equal; give for example 0.00392157, or leave it out",
+            id="all pixels times zero",
+        ),
+        pytest.param(
+            {"scale": (1.0, 0.0, 1.0)},
+            COLOURS,
+            UsageError,
+            "scale is 1, 0, 1, and 0 makes all pixels of a channel equal; give for example 0.00392157, or leave it out",
+            id="one channel times zero",
+        ),
+        pytest.param(
+            {"aspect": "crop", "shorter_side": 9000},
+            COLOURS,
+            UsageError,
+            "the preprocessing makes images of 9,000 pixels a side, and at most 8,192 are supported; give a smaller "
+            "size",
+            id="more pixels than memory holds",
+        ),
+        pytest.param(
             {"scale": (1.0, 2.0)},
             COLOURS,
             UsageError,

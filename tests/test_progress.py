@@ -5,9 +5,10 @@ import re
 import sys
 
 import pytest
+from study_fixtures import Heard
 
 from quantlab.cli.progress import shown
-from quantlab.progress import Forecast, Progress
+from quantlab.progress import BatchForecast, Forecast, OfModel, Progress, Silent
 
 
 class Clock:
@@ -107,6 +108,48 @@ def test_phases_that_nobody_planned_count_for_nothing(clock):
     forecast.work("run", 5)
     forecast.skip("run", 5)
     assert (forecast.seconds_left(), forecast.share_done) == (None, 1)
+
+
+# Several studies
+
+
+def test_the_share_of_a_batch_is_that_of_all_models(clock):
+    forecast = BatchForecast(4, clock)
+    assert (forecast.share_done, forecast.seconds_left()) == (0, None)
+    forecast.begin("a")
+    forecast.begin("b")
+    a, b = (OfModel(name, as_told(forecast)) for name in "ab")
+    a.plan("run", 100)
+    clock.seconds = 8
+    a.work("run", 20)  # a twentieth of all
+    assert (forecast.share_done, forecast.seconds_left()) == (0.05, None)
+    b.plan("run", 10)
+    b.skip("run", 5)
+    b.work("run", 5)
+    assert forecast.share_done == 0.3
+    assert forecast.seconds_left() == pytest.approx(8 * 0.7 / 0.3)
+    forecast.end("a")
+    assert forecast.share_done == 0.5
+    forecast.end("kept")  # was never begun
+    assert forecast.share_done == 2 / 3
+    forecast.end("b")
+    forecast.end("kept, too")
+    assert (forecast.share_done, forecast.seconds_left()) == (1, 0)
+
+
+def as_told(forecast: BatchForecast) -> Progress:
+    progress = Silent()
+    progress.plan, progress.work, progress.skip = forecast.plan, forecast.work, forecast.skip
+    return progress
+
+
+def test_each_step_has_the_name_of_its_model():
+    heard = Heard()
+    follow(OfModel("a", heard))
+    OfModel("a", heard).warn("a: it has its own name")
+    assert [*heard.ended] == ["a: run a", "a: run b", "a: run c"]
+    assert heard.samples == {"a: run a": 2}
+    assert heard.warnings == ["a: a [name] in brackets", "a: it has its own name"]
 
 
 # How the command line shows it

@@ -627,6 +627,7 @@ def test_a_json_row_in_full():
         "constant_outputs": [],
         "repeated": [],
         "environment": {"threads": "1"},
+        "device": None,
         "notes": [],
         "reference_check": None,
     }

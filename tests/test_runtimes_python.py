@@ -8,7 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from command_line import surroundings
-from contracts import check_runtime, check_runtime_survives, executors, opening_job, refuse_absent
+from contracts import (
+    check_runtime,
+    check_runtime_stays_open,
+    check_runtime_survives,
+    executors,
+    opening_job,
+    refuse_absent,
+)
 from timing_contract import check_runtime_dies_timed, check_runtime_times
 
 from quantlab.errors import RuntimeUnavailable
@@ -30,7 +37,7 @@ PLACES = [
         marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
     )
     for runtime in RUNTIMES.values()
-    if runtime.at is None  # a server has tests of its own
+    if runtime.at is None and runtime.elsewhere is None  # servers and phones have tests of their own
     for format_name in (name for name, format_ in FORMATS.items() if runtime.runs(format_))
 ]
 
@@ -59,6 +66,14 @@ def once_a_program():
 def test_contract(runtime, format_name, name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime(runtime, workbench, format_name, name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "format_name"), [place for place in once_a_program() if place.values[0].host.stays_open]
+)
+def test_a_variant_that_is_run_in_parts_stays_open(runtime, format_name, workbench, tmp_path):
+    refuse_absent(runtime, format_name)
+    check_runtime_stays_open(runtime, workbench, format_name, tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), once_a_program())

@@ -2,6 +2,8 @@
 
 import io
 import os
+import resource
+import signal
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +15,21 @@ from hypothesis import strategies as st
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.samples import (
+    ACCEPTED,
     Part,
     SampleOptions,
     check_labels,
     draw,
     labels_sha256,
+    open_parts,
     open_samples,
     open_source,
+    samples_sha256,
     split,
     write_samples,
 )
-from quantlab.samples.origins import origins_sha256
+from quantlab.samples.origins import intact_origins, origins_sha256
+from quantlab.samples.source import HeldTensor, Source, pieces
 from quantlab.samples.subset import SEARCH_SAMPLES
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
@@ -44,6 +50,17 @@ def fashion():
     if not folder.is_dir():
         pytest.skip("needs Fashion-MNIST as data/README.md describes it; name the folder with QUANTLAB_DATA")
     return folder
+
+
+def opened_parts(data="x.npz", *, calibrate=0, **options):
+    return open_parts(
+        data,
+        None,
+        model_inputs=(IMAGE,),
+        folder=Path("study"),
+        options=SampleOptions(**options),
+        calibrate=calibrate,
+    )
 
 
 def opened(data="x.npz", *, inputs=(IMAGE,), calibration=None, calibrate=0, **options):
@@ -436,26 +453,22 @@ def test_a_header_with_a_negative_size_is_refused(name, shape):
     [
         pytest.param(
             "tset.npz",
-            "there is no 'tset.npz'; samples can be a .npz file, a .npy file, a folder of images, or "
-            "module:function; did you mean 'test.npz'?",
+            f"there is no 'tset.npz'; samples can be {ACCEPTED}; did you mean 'test.npz'?",
             id="a slip of the pen",
         ),
         pytest.param(
             "nowhere/x.npz",
-            "there is no 'nowhere/x.npz', and no folder 'nowhere'; give a .npz file, a .npy file, a "
-            "folder of images, or module:function",
+            f"there is no 'nowhere/x.npz', and no folder 'nowhere'; give {ACCEPTED}",
             id="no such folder",
         ),
         pytest.param(
             "qqq",
-            "there is no 'qqq'; samples can be a .npz file, a .npy file, a folder of images, or "
-            "module:function; choose from 'broken.npz', 'empty.npy', 'test.npz'",
+            f"there is no 'qqq'; samples can be {ACCEPTED}; choose from 'broken.npz', 'empty.npy', 'test.npz'",
             id="nothing like it",
         ),
         pytest.param(
-            "words.csv",
-            "'words.csv' is not a kind of samples that quantlab can read; give a .npz file, a .npy "
-            "file, a folder of images, or module:function",
+            "words.odt",
+            f"'words.odt' is not a kind of samples that quantlab can read; give {ACCEPTED}",
             id="another kind of file",
         ),
         pytest.param(
@@ -476,7 +489,7 @@ def test_what_holds_no_samples(text, message):
     np.savez("test.npz", x=PIXELS)
     Path("broken.npz").write_bytes(Path("test.npz").read_bytes()[:100])
     Path("empty.npy").touch()
-    Path("words.csv").write_text("a,b")
+    Path("words.odt").write_text("a,b")
     with pytest.raises(SamplesError) as refusal:
         opened(text)
     assert str(refusal.value) == message
@@ -584,7 +597,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_read():
     with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[TensorSpec("v", (None, None), "float32")])
     start, _, rest = str(refusal.value).partition(", but only ")
-    assert start == "the samples need 16000.00 GB in 'study'"
+    assert start == "the samples need 16,000.00 GB in 'study'"
     assert rest.endswith(" GB are free; free some space, choose another folder with --out, or score fewer with --limit")
 
 
@@ -603,6 +616,87 @@ def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
         for sample_set in (samples, calibration):
             np.testing.assert_array_equal(tensor(sample_set), data["x"][positions(sample_set)])
             np.testing.assert_array_equal(np.load(sample_set.labels_file), data["y"][positions(sample_set)])
+
+
+def test_more_than_one_block_is_written_in_the_order_in_which_it_is_scored():
+    values = np.arange(3000, dtype=np.int64).repeat(12).reshape(3000, 4, 3, 1)
+    values[7] = values[2999]  # a copy, which is found wherever it lies
+    np.savez("x.npz", x=values, y=np.arange(3000) % 3)
+    parts = opened_parts(limit=2500, calibrate=256)
+    samples = parts.scored
+    assert samples.n == 2500
+    assert not (np.diff(positions(samples)) > 0).all()
+    np.testing.assert_array_equal(tensor(samples), values[positions(samples)])
+    np.testing.assert_array_equal(np.load(samples.labels_file), positions(samples) % 3)
+    assert samples_sha256(samples) == samples.sha256
+    assert intact_origins(samples) == "intact"
+    assert [(pair.sample, pair.of) for pair in parts.duplicates.pairs] in ([(7, 2999)], [(2999, 7)])
+    smaller = opened_parts(limit=1000, calibrate=256).scored
+    np.testing.assert_array_equal(tensor(samples)[:1000], tensor(smaller))
+
+
+def test_blocks_of_a_source_are_written_to_their_places():
+    specs = (TensorSpec("a", (None, 2), "float32"), TensorSpec("b", (None, 0), "int32"))
+    arrays = {"a": np.arange(60, dtype=np.float64).reshape(30, 2), "b": np.zeros((30, 0), np.int8)}
+    held = tuple(HeldTensor(name, values.shape, values.dtype) for name, values in arrays.items())
+
+    def read(indices):
+        for piece in pieces(indices, 7):
+            yield {name: values[piece] for name, values in arrays.items()}
+
+    source = Source("made", 30, held, np.arange(30), read)
+    order = np.random.default_rng(0).permutation(30)
+    parts = [Part("data", order[:20], "mixed"), Part("search", np.sort(order[20:]), "sorted")]
+    mixed, ascending = write_samples(source, parts, inputs=specs, folder=Path("study"))
+    np.testing.assert_array_equal(tensor(mixed, "a"), arrays["a"][order[:20]])
+    np.testing.assert_array_equal(tensor(ascending, "a"), arrays["a"][np.sort(order[20:])])
+    assert tensor(mixed, "b").shape == (20, 0)
+    np.testing.assert_array_equal(np.load(mixed.labels_file), order[:20])
+    assert [samples_sha256(one) for one in (mixed, ascending)] == [mixed.sha256, ascending.sha256]
+
+
+def test_what_samples_are_made_of_stands_in_their_order():
+    spec, values = TensorSpec("x", (None, 2), "float32"), np.arange(80, dtype=np.float32).reshape(40, 2)
+    order = np.random.default_rng(0).permutation(40)
+    reads = []
+
+    def read(indices):
+        reads.extend(indices.tolist())
+        yield {"x": values[indices]}
+
+    def written(n, folder):
+        source = Source("made", 40, (HeldTensor("x", (40, 2), values.dtype),), None, read, made_of=made_of)
+        (samples,) = write_samples(source, [Part("data", order[:n], "mixed")], inputs=[spec], folder=Path(folder))
+        return samples
+
+    def made_of(indices):
+        return np.stack([indices, 7 * indices + 1], axis=1).astype(np.uint64)
+
+    first = written(20, "study")
+    np.testing.assert_array_equal(np.load(first.folder / "made-of.npy"), made_of(order[:20]))
+    reads.clear()
+    grown = written(30, "study")
+    assert reads == sorted(order[20:30].tolist())
+    fresh = written(30, "fresh")
+    files = sorted(path.name for path in fresh.folder.iterdir())
+    assert files == ["indices.npy", "input-x.npy", "made-of.json", "made-of.npy"]
+    assert [(grown.folder / name).read_bytes() for name in files] == [
+        (fresh.folder / name).read_bytes() for name in files
+    ]
+
+
+def test_a_disk_that_is_full_while_samples_are_written_is_an_error():
+    np.savez("x.npz", x=np.zeros((3000, 4, 3, 1)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            opened(limit=2500)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(Path("study").rglob("*.npy")) == []
 
 
 @pytest.mark.parametrize(
@@ -769,6 +863,30 @@ def test_the_hash_is_of_what_is_fed(arrays, dtype, same):
     assert (first.sha256 == second.sha256) == same
 
 
+@pytest.mark.parametrize("name", ["x.npz", "x.npy"])
+def test_arrays_that_are_written_again_before_they_are_read_are_refused(name, tmp_path):
+    path = tmp_path / name
+
+    def write(values):
+        if name.endswith("z"):
+            np.savez(path, x=values, y=CLASSES)
+        else:
+            np.save(path, values)
+
+    write(PIXELS)
+    source = open_source(str(path), inputs=(IMAGE,), options=SampleOptions())
+    assert len(list(source.read(np.arange(10)))) == 1
+    written = path.stat().st_mtime_ns
+    write(PIXELS[::-1])
+    os.utime(path, ns=(written + 1_000_000, written + 1_000_000))
+    with pytest.raises(SamplesError) as refused:
+        list(source.read(np.arange(10)))
+    assert str(refused.value) == (
+        f"'{path}' changed while it was read, but every runtime must be fed the same samples; run the command again "
+        f"when nothing writes to it"
+    )
+
+
 def test_parts_are_written_in_one_reading():
     np.savez("x.npz", x=PIXELS)
     source = open_source("x.npz", inputs=[IMAGE], options=SampleOptions())
@@ -793,6 +911,19 @@ def test_nothing_is_left_behind_by_a_failure():
     with pytest.raises(SamplesError):
         opened()
     assert list(Path("study").iterdir()) == []
+
+
+def test_what_killed_commands_left_is_removed():
+    left = [Path("study/.writing-a1/data/input-image.npy"), Path("study/.downloading-b2/samples.npz")]
+    kept = [Path(".writing-c3/x.npy"), Path("study/data/.writing-d4/x.npy"), Path("study/.writing-e5"), Path("own/x")]
+    for file in [*left, *kept]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    Path("study/.writing-link").symlink_to(Path("own").absolute())
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    opened()
+    assert [file for file in [*left, *kept] if file.exists()] == kept
+    assert not any(file.parent.exists() for file in left)
 
 
 # Labels against the scored output

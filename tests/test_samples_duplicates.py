@@ -9,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from quantlab.samples.duplicates import Copies, Fingerprints
-from quantlab.types import Duplicates, TensorSpec
+from quantlab.samples import SampleOptions, open_parts
+from quantlab.samples.duplicates import Copies, Fingerprints, PlacedFingerprints
+from quantlab.samples.groups import group_codes
+from quantlab.samples.near import NEAR_DISTANCE, STEPS
+from quantlab.samples.source import HeldTensor, Source, pieces
+from quantlab.types import Duplicate, Duplicates, TensorSpec
 from quantlab_reports import RENDERINGS, Selection
 from quantlab_reports.views.duplicates import duplicate_table
 
@@ -20,13 +24,11 @@ def fingerprints(*arrays, block=7):
         TensorSpec(f"x{place}", str(values.dtype), (None, *values.shape[1:])) for place, values in enumerate(arrays)
     ]
     starts = range(0, len(arrays[0]), block)
-    parts = [
-        Fingerprints.of(
-            {spec.name: values[start : start + block] for spec, values in zip(inputs, arrays, strict=True)}, inputs
-        )
-        for start in starts
-    ]
-    return Fingerprints.joined(parts)
+    placed = PlacedFingerprints(len(arrays[0]))
+    for start in starts:
+        some = {spec.name: values[start : start + block] for spec, values in zip(inputs, arrays, strict=True)}
+        placed.put(start + np.arange(len(some["x0"])), Fingerprints.of(some, inputs))
+    return placed.whole
 
 
 def photos(n, *, size=64, channels=3, seed=0):
@@ -118,13 +120,37 @@ def test_groups_do_not_depend_on_the_order(order):
     assert len(np.unique(np.stack([codes, expected]), axis=1).T) == 4
 
 
-def test_a_static_camera_is_one_group():
+@pytest.mark.parametrize(
+    "n", [pytest.param(500, id="fewer pairs than are compared at once"), pytest.param(2000, id="more of them")]
+)
+def test_a_static_camera_is_one_group(n):
     frame = photos(1, size=32, channels=1)
-    noise = np.random.default_rng(1).normal(0, 2, (2000, 32, 32, 1))
+    noise = np.random.default_rng(1).normal(0, 2, (n, 32, 32, 1))
     frames = np.clip(frame + noise, 0, 255).astype(np.uint8)
     found = Copies.find(fingerprints(frames, block=500))
     assert len(np.unique(found.codes)) == 1
-    assert len(found.copies) == 1999
+    assert len(found.copies) == n - 1
+
+
+def test_what_is_near_is_found_among_many_that_are_not():
+    random = np.random.default_rng(2)
+    images = np.repeat(random.integers(0, 256, (700, 4, 4, 1)), 3, axis=0).repeat(4, axis=1).repeat(4, axis=2)
+    images = np.clip(images + random.normal(0, 2.5, images.shape), 0, 255).astype(np.uint8)
+    thumbnails = fingerprints(images).thumbnails
+    values = thumbnails.values.astype(np.float64) / STEPS
+    squares = (values**2).sum(axis=1)
+    apart = np.sqrt(np.maximum(squares[:, None] + squares - 2 * values @ values.T, 0) / values.shape[1])
+    leader, distances = thumbnails.copies()
+    leads = np.flatnonzero(leader == np.arange(len(leader)))
+    members = np.flatnonzero(leader != np.arange(len(leader)))
+    assert 700 <= len(leads) < len(leader)
+    assert (leader[leader] == leader).all()
+    np.testing.assert_allclose(distances[members], apart[members, leader[members]], atol=1e-6)
+    assert (distances <= NEAR_DISTANCE).all()
+    between = apart[np.ix_(leads, leads)] + np.eye(len(leads))
+    assert (between > NEAR_DISTANCE - 1e-6).all()
+    near = thumbnails.at(members).near(thumbnails.at(leads))
+    np.testing.assert_array_equal(near, apart[np.ix_(members, leads)].min(axis=1) <= NEAR_DISTANCE + 1e-9)
 
 
 def test_near_samples_of_another_set():
@@ -154,3 +180,112 @@ def test_no_copies_are_said_in_a_sentence(rendering):
     else:
         assert told in " ".join(text.split())
         assert "copy of" not in text
+
+
+@given(n=st.integers(0, 30), known=st.sets(st.integers(0, 29)))
+def test_samples_among_others(n, known):
+    found = fingerprints(np.arange(max(1, n), dtype=np.float32)[:, None])
+    others = {digest[:8] for place, digest in enumerate(found.hashes) if place in known}
+    assert found.among(others, length=8).tolist() == [place in known for place in range(found.n)]
+
+
+def test_many_images_are_compared_byte_by_byte_alone():
+    images = photos(6)
+    images[4], images[5] = images[0], jpeg(images[1])
+    block, spec = {"x": images}, TensorSpec("x", "uint8", (None, *images.shape[1:]))
+    several, many = (Fingerprints.of(block, [spec], compared=compared) for compared in (True, False))
+    found, equal = Copies.find(several), Copies.find(many)
+    assert (len(found.copies), found.equal, found.searched) == (2, 1, True)
+    assert (equal.copies.tolist(), equal.equal, equal.searched) == ([4], 1, False)
+
+
+@pytest.mark.parametrize(
+    ("most", "groups", "words"),
+    [
+        pytest.param(12, 10, "", id="as many as are compared"),
+        pytest.param(
+            11,
+            11,
+            "--group duplicates groups only images of 'made' that are equal byte by byte, because there are 12, and "
+            "nearly equal ones are looked for among at most 11; name groups with another key if there are such",
+            id="more",
+        ),
+    ],
+)
+def test_groups_of_many_images_are_of_equal_ones_alone(most, groups, words):
+    images = photos(12)
+    images[7], images[9] = images[2], jpeg(images[2])
+    held = HeldTensor("x", images.shape, images.dtype)
+    source = Source("made", 12, (held,), None, lambda indices: ({"x": images[piece]} for piece in pieces(indices, 5)))
+    warned = []
+    codes = group_codes(
+        "duplicates",
+        source,
+        inputs=[TensorSpec("x", (None, *images.shape[1:]), "uint8")],
+        options=SampleOptions(warn=warned.append, most_images=most),
+    )
+    assert (len(np.unique(codes)), " ".join(warned)) == (groups, words)
+    assert codes[7] == codes[2]
+
+
+def test_what_was_not_looked_for_is_said():
+    shown = [
+        " ".join(RENDERINGS["terminal"](duplicate_table(found, Selection())).split())
+        for found in (
+            Duplicates(n=200_000, equal=0, near=0, searched=False),
+            Duplicates(n=200_000, equal=3, near=0, pairs=(Duplicate(4, 1, 0.0),), searched=False),
+        )
+    ]
+    said = "nearly equal images are looked for among at most 100,000"
+    assert f"None of the 200,000 scored samples equals another one byte by byte; {said}" in shown[0]
+    assert f"3 of 200,000 scored samples equal another one byte by byte; {said}" in shown[1]
+    assert "the first 1 are listed" in shown[1]
+
+
+@pytest.mark.parametrize(
+    ("most", "looked_for", "among_scored"),
+    [
+        pytest.param(100_000, True, True, id="few scored images"),
+        pytest.param(20, True, False, id="more scored images than are compared with each other"),
+        pytest.param(5, False, False, id="more calibration images, too"),
+    ],
+)
+def test_any_number_of_scored_images_is_compared_with_calibration_images(most, looked_for, among_scored, tmp_path):
+    images = photos(60, size=16)
+    np.savez(tmp_path / "x.npz", x=images[:50])
+    calibration = np.concatenate([images[50:], (images[[0, 19, 20, 49]] * 0.8).astype(np.uint8)])
+    np.savez(tmp_path / "c.npz", x=calibration)
+    parts = open_parts(
+        str(tmp_path / "x.npz"),
+        str(tmp_path / "c.npz"),
+        model_inputs=(TensorSpec("x", (None, 16, 16, 3), "float32"),),
+        folder=tmp_path / "study",
+        options=SampleOptions(most_images=most),
+    )
+    near = (
+        "4 scored samples are nearly equal to samples for calibration or of a search, so quantized variants may look "
+        "better than they are; draw them together with --group duplicates"
+    )
+    unknown = (
+        "nearly equal images are looked for among at most 5 samples for calibration or of a search, and there are "
+        "more, so it is unknown how many scored samples are nearly equal to one of them; give fewer"
+    )
+    assert parts.warnings == ((near if looked_for else unknown),)
+    assert parts.duplicates.searched == among_scored
+
+
+def test_copies_that_are_groups_already_need_no_advice(tmp_path):
+    images = photos(10, size=16)
+    np.savez(tmp_path / "x.npz", x=images)
+    np.savez(tmp_path / "c.npz", x=(images[:2] * 0.8).astype(np.uint8))
+    parts = open_parts(
+        str(tmp_path / "x.npz"),
+        str(tmp_path / "c.npz"),
+        model_inputs=(TensorSpec("x", (None, 16, 16, 3), "float32"),),
+        folder=tmp_path / "study",
+        options=SampleOptions(group="duplicates"),
+    )
+    assert " ".join(parts.warnings) == (
+        "2 scored samples are nearly equal to samples for calibration or of a search, so quantized variants may look "
+        "better than they are"
+    )

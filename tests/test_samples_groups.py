@@ -71,6 +71,18 @@ def test_parts_have_whole_groups_and_none_twice(sizes, calibrate, limit, search,
     assert all((one.indices == other.indices).all() for one, other in zip(parts.all, again.all, strict=True))
 
 
+def test_groups_of_a_higher_limit_lie_behind_those_of_a_lower_one():
+    codes = np.random.default_rng(0).permutation(np.arange(5000) // 5)
+    one, other = (
+        split_groups(
+            source(5000), codes, options=SampleOptions(limit=limit, group="patient"), calibrate=100
+        ).scored.indices
+        for limit in (2000, 5000)
+    )
+    assert (len(one), len(other)) == (2000, 4900)
+    np.testing.assert_array_equal(other[:2000], one)
+
+
 def test_calibration_has_every_class():
     codes, labels = np.repeat(np.arange(60), 5), np.repeat(np.arange(60) % 4, 5)
     options = SampleOptions(group="patient")

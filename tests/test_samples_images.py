@@ -172,6 +172,12 @@ def _no_image():
     Path("images/a.png").write_text("not at all")
 
 
+def _files(*names):
+    Path("images").mkdir()
+    for name in names:
+        Path("images", name).touch()
+
+
 def _mixed():
     save("a.png")
     save("cat/a.png")
@@ -186,6 +192,20 @@ def _mixed():
             "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp); "
             "give a folder with one folder of images for each class",
             id="empty",
+        ),
+        pytest.param(
+            lambda: _files("a.tar", "b.tar", "about.csv"),
+            RGB,
+            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp); give a folder with one folder of images for "
+            "each class, or name the files in this one by a pattern in quotes: 'images/*.tar'",
+            id="shards",
+        ),
+        pytest.param(
+            lambda: _files("a.tfrecord-00000-of-00002", "a.tfrecord-00001-of-00002"),
+            RGB,
+            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp); give a folder with one folder of images for "
+            "each class, or name the files in this one by a pattern in quotes: 'images/*.tfrecord*'",
+            id="numbered shards",
         ),
         pytest.param(
             lambda: save("train/cat/a.png"),
@@ -254,6 +274,21 @@ def test_folders_that_do_not_fit(make, spec, message):
 def test_a_truncated_image_is_named():
     _truncated()
     with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); repair or remove"):
+        opened()
+
+
+def test_a_folder_that_vanishes_during_the_search_is_passed_over(monkeypatch):
+    save("train/cat/a.png")
+    Path("images/gone/deep").mkdir(parents=True)
+    scandir = os.scandir
+
+    def vanishing(place):
+        if Path(place).name == "deep":
+            raise FileNotFoundError(2, "No such file or directory", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    with pytest.raises(SamplesError, match=r"in subfolders, but 'train/cat/a\.png'; give the folder"):
         opened()
 
 

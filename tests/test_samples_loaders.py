@@ -10,6 +10,7 @@ from quantlab.errors import SamplesError
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.loaders import open_loader
 from quantlab.types import TensorSpec
+from tests.memory import anonymous_bytes
 
 pytestmark = pytest.mark.starts_children
 
@@ -131,6 +132,19 @@ def test_every_form_gives_the_same_samples(function):
     assert opened(f"loaders:{function}", limit=7).sha256 == opened("x.npz", limit=7).sha256
 
 
+def test_many_single_samples_keep_their_labels_in_order():
+    Path("loaders.py").write_text("def many():\n    for n in range(9000):\n        yield [n], n % 7\n")
+    source = open_loader("loaders:many", inputs=[TensorSpec("a", (None, 1), "int32")])
+    np.testing.assert_array_equal(source.labels, np.arange(9000) % 7, strict=True)
+
+
+def test_labels_of_many_single_samples_take_little_memory():
+    Path("loaders.py").write_text("def many():\n    for n in range(200_000):\n        yield n, n % 7\n")
+    before = anonymous_bytes()
+    source = open_loader("loaders:many", inputs=[TensorSpec("a", (None,), "int32")])
+    assert anonymous_bytes() - before < 8 * source.labels.nbytes
+
+
 def test_samples_without_labels():
     samples = opened("loaders:alone")
     assert not samples.labelled
@@ -171,7 +185,7 @@ def test_a_function_that_does_not_return(name, reason):
 
 def test_a_function_that_never_ends():
     with pytest.raises(SamplesError, match=r"^the loader 'loaders:sleeping' did not answer for 0\.5 seconds and was"):
-        open_loader("loaders:sleeping", inputs=[IMAGE], stall_seconds=0.5)
+        open_loader("loaders:sleeping", inputs=[IMAGE], options=SampleOptions(stall_seconds=0.5))
 
 
 def test_the_function_is_called_twice():

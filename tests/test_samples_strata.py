@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quantlab.samples import SampleOptions, draw, split
 from quantlab.samples.source import Source
-from quantlab.samples.strata import proportional_shares, scoring_order, shares_that_spare
+from quantlab.samples.strata import SCORING_BLOCK, in_blocks, proportional_shares, scoring_order, shares_that_spare
 from quantlab.samples.subset import CALIBRATION, set_aside
 
 LABELS = st.lists(st.integers(-3, 6), min_size=1, max_size=80).map(np.array)
@@ -46,6 +46,47 @@ def test_a_longer_study_continues_a_shorter_one(labels, seed):
     every = [set(scored(labels, seed=seed, limit=limit).tolist()) for limit in range(1, len(labels) + 1)]
     assert [len(one) for one in every] == list(range(1, len(labels) + 1))
     assert all(shorter < longer for shorter, longer in pairwise(every))
+
+
+MANY = np.repeat(np.arange(7), [900, 800, 700, 600, 500, 40, 1])
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [
+        pytest.param(1000, 2000, id="one block"),
+        pytest.param(2000, 2001, id="one sample more"),
+        pytest.param(3000, 3541, id="all there are"),
+        pytest.param(1000, 9999, id="more than there are"),
+    ],
+)
+@pytest.mark.parametrize("labels", [MANY, MANY / 2], ids=["classes", "no classes"])
+def test_samples_of_a_higher_limit_lie_behind_those_of_a_lower_one(labels, shorter, longer):
+    one, other = (scored(labels, limit=limit, seed=3, calibrate=200) for limit in (shorter, longer))
+    assert len(one) == shorter
+    assert len(other) == min(longer, len(MANY) - 200)
+    np.testing.assert_array_equal(other[:shorter], one)
+
+
+def test_a_limit_that_ends_within_a_block_keeps_the_blocks_before_it():
+    one, other = (scored(MANY, limit=limit, seed=3) for limit in (2900, 3100))
+    np.testing.assert_array_equal(other[:2000], one[:2000])
+    assert set(one) < set(other)
+
+
+def test_each_block_is_in_the_order_of_the_source_and_has_its_share_of_each_class():
+    whole = scored(MANY, limit=3000, seed=3)
+    sizes = np.bincount(MANY) * SCORING_BLOCK / len(MANY)
+    for start in range(0, 3000, SCORING_BLOCK):
+        block = whole[start : start + SCORING_BLOCK]
+        assert (np.diff(block) > 0).all()
+        assert np.abs(np.bincount(MANY[block], minlength=7) - sizes).max() < 3
+    assert (np.diff(scored(MANY, limit=SCORING_BLOCK)) > 0).all()
+    assert (np.diff(scored(MANY)) > 0).all()
+
+
+def test_blocks_of_nothing_are_nothing():
+    assert in_blocks(np.zeros(0, np.int64)).tolist() == []
 
 
 @given(labels=LABELS, seed=SEEDS)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from sklearn.metrics import f1_score, jaccard_score, roc_auc_score
 
 from quantlab.errors import UsageError
@@ -26,6 +27,9 @@ from quantlab.statistics import (
 
 NAN, INF = math.nan, math.inf
 FEW = Resampling(resamples=200)
+
+OWN = "users_metrics"
+"""A module of functions that users could write; it imports NumPy alone, since every process of a metric imports it."""
 
 
 def loss_of(metric, reference, candidate, labels, *, probabilities=False, task="classification", resampling=FEW):
@@ -109,16 +113,21 @@ def test_auc_with_many_ties_equals_scikit_learns(samples):
     assert loss.candidate == pytest.approx(100 * roc_auc_score(labels, candidate[:, 0]))
 
 
+def areas_under_curve(labels, scores):
+    """The area of each row, from the ranks of its positive samples: scikit-learn takes them one by one."""
+    positive = labels.sum(axis=1)
+    ranks = (rankdata(scores, axis=1) * labels).sum(axis=1)
+    return (ranks - positive * (positive + 1) / 2) / (positive * (labels.shape[1] - positive))
+
+
 def test_bounds_of_auc_are_those_of_ranking_every_resample_anew():
     reference, candidate, labels = classified(n=250, classes=2, noise=0.7)
     loss = loss_of("auc", reference, candidate, labels, resampling=Resampling(resamples=4000))
-    random, losses = np.random.default_rng(1), []
-    margins = [outputs[:, 1] - outputs[:, 0] for outputs in (reference, candidate)]
-    for _ in range(1500):
-        these = random.integers(0, 250, 250)
-        areas = [roc_auc_score(labels[these], outputs[these]) for outputs in margins]
-        losses.append(100 * (areas[0] - areas[1]))
-    low, high = np.quantile(losses, [0.05, 0.95])
+    these = np.random.default_rng(1).integers(0, 250, (1500, 250))
+    drawn = [(outputs[:, 1] - outputs[:, 0])[these] for outputs in (reference, candidate)]
+    areas = [areas_under_curve(labels[these], margins) for margins in drawn]
+    assert areas[1][:5] == pytest.approx([roc_auc_score(labels[these[row]], drawn[1][row]) for row in range(5)])
+    low, high = np.quantile(100 * (areas[0] - areas[1]), [0.05, 0.95])
     assert (loss.lower, loss.upper) == pytest.approx((low, high), abs=0.12 * (high - low))
 
 
@@ -181,21 +190,6 @@ def test_an_error_that_grows_is_a_loss_and_one_that_shrinks_is_none(change):
         assert loss.lower <= loss.loss <= loss.upper
 
 
-def negative_loss(outputs, labels):
-    return float(-np.abs(outputs[:, 0] - labels).mean())
-
-
-def correlation(outputs, labels):
-    return float(np.corrcoef(outputs[:, 0], labels)[0, 1])
-
-
-def zero(outputs, labels):
-    return 0 * len(outputs) * len(labels)
-
-
-HERE = __name__
-
-
 @pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("function", "direction", "sign"),
@@ -207,8 +201,8 @@ HERE = __name__
 )
 def test_the_declared_direction_is_the_sign(function, direction, sign):
     reference, candidate, labels = regressed(n=40)
-    loss = loss_of(f"{HERE}:{function}:{direction}", reference, candidate, labels, task="regression")
-    assert loss.metric == f"{HERE}:{function}"
+    loss = loss_of(f"{OWN}:{function}:{direction}", reference, candidate, labels, task="regression")
+    assert loss.metric == f"{OWN}:{function}"
     assert (loss.direction, loss.unit) == (direction, "")
     assert np.sign(loss.loss) == sign
     assert loss.lower <= loss.loss <= loss.upper
@@ -217,7 +211,7 @@ def test_the_declared_direction_is_the_sign(function, direction, sign):
 @pytest.mark.starts_children
 def test_an_improvement_of_every_metric_is_no_loss():
     worse, better, labels = regressed(n=60)[1], regressed(n=60)[0], regressed(n=60)[2]
-    for metric in ("mae", "rmse", f"{HERE}:negative_loss:higher"):
+    for metric in ("mae", "rmse", f"{OWN}:negative_loss:higher"):
         loss = loss_of(metric, worse, better, labels, task="regression")
         assert loss.loss < 0
         assert loss.upper < 0
@@ -312,24 +306,6 @@ def test_the_table_knows_its_names():
     assert {metric.direction for metric in PAIRED_METRICS.values()} == {"higher", "lower"}
 
 
-def raises(_outputs, _labels):
-    raise KeyError("no such column")
-
-
-def returns_rows(outputs, labels):
-    return np.stack([outputs[:, 0], labels, labels], axis=1)
-
-
-def returns_words(_outputs, _labels):
-    return "good"
-
-
-def loses_a_class(_outputs, labels):
-    if len(np.unique(labels)) < 2:
-        raise ValueError("only one class")
-    return 1.0
-
-
 TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
 
 
@@ -360,36 +336,36 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
             id="no module",
         ),
         pytest.param(
-            f"{HERE}:missing:lower",
+            f"{OWN}:missing:lower",
             TWO,
-            f"the module '{HERE}' has no function 'missing'; ",
+            f"the module '{OWN}' has no function 'missing'; ",
             id="no function",
         ),
         pytest.param(
-            f"{HERE}:raises:lower",
+            f"{OWN}:raises:lower",
             TWO,
-            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) "
+            f"the metric '{OWN}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) "
             "with labels of shape (2,); it is called with the whole set and with resamples of it, in "
             "which a class may be missing",
             id="raises",
         ),
         pytest.param(
-            f"{HERE}:loses_a_class:higher",
+            f"{OWN}:loses_a_class:higher",
             TWO,
-            f"the metric '{HERE}:loses_a_class' raised ValueError (only one class) on outputs of shape (2, 2)",
+            f"the metric '{OWN}:loses_a_class' raised ValueError (only one class) on outputs of shape (2, 2)",
             id="raises on a resample",
         ),
         pytest.param(
-            f"{HERE}:returns_rows:lower",
+            f"{OWN}:returns_rows:lower",
             TWO,
-            f"the metric '{HERE}:returns_rows' returned an array of shape (2, 3); it must return one number for the "
+            f"the metric '{OWN}:returns_rows' returned an array of shape (2, 3); it must return one number for the "
             "set, or one or two for each of its 2 samples",
             id="three numbers for each sample",
         ),
         pytest.param(
-            f"{HERE}:returns_words:lower",
+            f"{OWN}:returns_words:lower",
             TWO,
-            f"the metric '{HERE}:returns_words' returned 'good'; it must",
+            f"the metric '{OWN}:returns_words' returned 'good'; it must",
             id="a word",
         ),
         pytest.param(

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import softmax
 
+from quantlab.npy import room
 from quantlab.statistics import (
     CandidateSamples,
     ClassificationSums,
+    ErrorRows,
     ReferenceSamples,
     RegressionSums,
     as_classes,
     kl_per_sample,
 )
+from tests.memory import anonymous_bytes
 
 NAN, INF = math.nan, math.inf
 
@@ -103,6 +106,19 @@ def test_mapped_files_are_read_as_they_are(tmp_path):
     assert type(known.outputs) is type(samples.max_abs) is np.ndarray
     assert np.shares_memory(known.outputs, mapped)
     assert samples.divergence.tolist() == [0.0] * 20
+
+
+def test_values_of_many_samples_are_no_memory_of_the_process():
+    outputs = room((500_000, 4), np.float32)
+    for start in range(0, len(outputs), 10_000):
+        outputs[start : start + 10_000] = np.random.default_rng(start).normal(size=(10_000, 4))
+    labels = np.zeros(len(outputs), np.int64)
+    before = anonymous_bytes()
+    _, samples = compared(outputs, outputs, labels)
+    rows = ErrorRows.of(outputs, outputs)
+    held = samples.max_abs.nbytes + samples.classes.confidence.nbytes + rows.sums.nbytes
+    assert anonymous_bytes() - before < held / 2
+    assert not samples.max_abs.any()
 
 
 # Traps

@@ -192,6 +192,17 @@ def test_a_study_may_be_moved(tmp_path):
     assert moved.samples.folder == tmp_path / "two" / "samples" / "data" / "123456789abc"
 
 
+def test_studies_in_turn_have_paths_of_their_own(tmp_path):
+    """All studies are converted by the same code."""
+    stores = [Store(tmp_path / name) for name in ("one", "two", "one")]
+    for store in stores:
+        store.write_study(a_study(store.root))
+    texts = {store.root: (store.root / "study.json").read_text() for store in stores}
+    assert len(set(texts.values())) == 1
+    for store in stores:
+        assert store.read_study() == a_study(store.root)
+
+
 # What is refused
 
 

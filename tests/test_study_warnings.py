@@ -55,6 +55,29 @@ CLAIM = "named float32, holds int8"
             id="a quantized file of the user",
         ),
         pytest.param(a_trial(Path(), "tflite-float32", scores=scores(agreement=100, sqnr_db=99)), {}, id="nothing"),
+        pytest.param(
+            a_trial(Path(), "tflite-float32", scores=scores(agreement=100 - 100 / 10_000, sqnr_db=99, n=10_000)),
+            {
+                "tflite": "float32 check failed: tflite differs from the model in float32, before any quantization: "
+                "1 of 10,000 predictions changes (output 'y'); the conversion is wrong, so losses of tflite are not "
+                "caused by quantization"
+            },
+            id="one answer of ten thousand",
+        ),
+        pytest.param(
+            a_trial(Path(), "tflite-float32", scores=scores(agreement=100 - 100 * 50 / 10**6, sqnr_db=99, n=10**6)),
+            {},
+            id="50 answers of a million, which are nearly ties",
+        ),
+        pytest.param(
+            a_trial(Path(), "tflite-float32", scores=scores(agreement=100 - 100 * 51 / 10**6, sqnr_db=99, n=10**6)),
+            {
+                "tflite": "float32 check failed: tflite differs from the model in float32, before any quantization: "
+                "51 of 1,000,000 predictions change (output 'y'); the conversion is wrong, so losses of tflite are not "
+                "caused by quantization"
+            },
+            id="51 answers of a million",
+        ),
     ],
 )
 def test_failed_float32_checks(row, warnings):

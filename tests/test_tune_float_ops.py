@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shard_engines import Carried, engine_of, registries_with
 from study_fixtures import Heard
 from test_sensitivity_of_onnx import write_model as write_matmuls
 from toy_format.study import WITH_TUNED_TOY, write_model, write_samples
@@ -20,7 +21,7 @@ from toy_format.study import WITH_TUNED_TOY, write_model, write_samples
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.registries import Registries
 from quantlab.store import Store
-from quantlab.study import AnalyzeOptions, TuneOptions, tune
+from quantlab.study import AnalyzeOptions, ShardOptions, TuneOptions, tune
 from quantlab.study.tuning.acceptance import Goal, Measured, figure_of
 from quantlab.study.tuning.float_ops import ladder, next_number, ordered_ops
 from quantlab.types import Budget, Setting
@@ -310,6 +311,30 @@ def test_the_smallest_that_fits_is_chosen(whole):
     chosen = next(one for one in decided.candidates if one.name == decided.chosen)
     # tf2onnx names equal constants differently in each conversion.
     assert row.variant.gzip_bytes == pytest.approx(chosen.size_bytes, rel=0.01)
+
+
+@pytest.mark.starts_children
+def test_the_table_is_run_in_shards_and_the_search_is_not(whole, matmuls, tmp_path):
+    tuned, out, _ = whole
+    shutil.copytree(out, tmp_path / "model.study")
+    shutil.rmtree(tmp_path / "model.study" / "outputs")
+    carried = Carried()
+    cut = ShardOptions(shards=2, engine="threads")
+    again = tune(
+        matmuls,
+        data=f"{matmuls.with_suffix('.npz')}",
+        search=TuneOptions(BUDGET, 10.0),
+        options=replace(OPTIONS, settings=("onnx-dynamic",), out=tmp_path / "model.study", sharding=cut),
+        registries=registries_with(engine_of(carried)),
+    )
+    assert again.tuning == tuned.tuning
+    asked = [document["job"] for document in carried.documents]  # the reference's outputs are kept
+    assert {Path(job["artifact"]).parents[2].name for job in asked} == {trial.setting for trial in tuned.study.trials}
+    assert {job["stop"] for job in asked} == {tuned.study.samples.n}  # less than a batch, so one shard
+    for before, after in zip(tuned.study.trials, again.study.trials, strict=True):
+        assert [path.read_bytes() for path in before.outputs.values()] == [
+            path.read_bytes() for path in after.outputs.values()
+        ]
 
 
 class _Killed(BaseException):

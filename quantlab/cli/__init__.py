@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     open_closed_streams()
-    from quantlab.cli.app import app
+    from quantlab.cli.app import program
 
     # A user's loader may import TensorFlow in this process; children set their own environment.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,7 +46,7 @@ def _run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     words = [word for word in arguments if word != "--debug"]
     try:
-        result = app(args=words, prog_name="quantlab", standalone_mode=False)
+        result = program()(args=words, prog_name="quantlab", standalone_mode=False)
         sys.stdout.flush()  # a closed pipe must raise here, not when Python exits
     except BrokenPipeError:
         return _reader_gone()

@@ -1,5 +1,6 @@
 """`quantlab accept`: writes figures and hashes that a later gate compares with; runs nothing."""
 
+import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,9 +55,12 @@ def accept(
 
 
 def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
-    """Refuse settings that failed or gave NaN: a later loss could not be compared with theirs."""
+    """Refuse settings that failed or gave NaN where it counts: a later loss could not be compared with theirs."""
+    asked = judged.verdict.budget.runtimes
     for row in judged.trials:
         trial, evidence = row.trial, row.evidence
+        if asked is not None and not any(fnmatch.fnmatchcase(trial.runtime, name) for name in asked):
+            continue
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
             spoiled = evidence.non_finite if evidence else 0
             values = f"{counted(spoiled, 'output value is', 'output values are')} NaN or infinite"

@@ -24,7 +24,6 @@ from quantlab.cli.options import (
     Serving,
     Settings,
     Slices,
-    StudyOut,
     Tuned,
 )
 
@@ -33,7 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AnalysisGroup", "Scored", "analyze_options"]
 
-Scored = Annotated[str, typer.Option(help="Samples to score: .npz, .npy, a folder of images, or module:function.")]
+Scored = Annotated[
+    str,
+    typer.Option(
+        help="Samples to score: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+        "a glob or a data.toml of them, a folder of images, or module:function."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,15 @@ class AnalysisGroup:
     float_layers: FloatLayers = None
     tuned: Tuned = None
     runtimes: Runtimes = None
-    out: StudyOut = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the study, or its address s3://BUCKET/NAME, through which workers get what they need. "
+            "[default: <model>.study in the current folder]",
+        ),
+    ] = None
     limit: Limit = None
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed for all random sampling. [default: 0]", show_default=False)
@@ -134,7 +147,6 @@ def analyze_options(
         variants=given.files,
         variant_runtimes=given.runtimes,
         variant_inputs=inputs_of(asked.variant_input or []),
-        reference=asked.reference,
         out=what.study,
         fallback=asked.fallback,
         model=opening.options,

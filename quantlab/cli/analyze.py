@@ -1,12 +1,14 @@
 """`quantlab analyze`: converts, runs, scores and prints."""
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantlab.cli.addresses import here
 from quantlab.cli.analysis_options import AnalysisGroup, analyze_options
 from quantlab.cli.analyze_table import read_analyze
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
@@ -17,12 +19,14 @@ from quantlab.cli.options import (
     InsideOptions,
     ModelGroup,
     ModelOrTable,
+    Store,
     rendering_of,
 )
 from quantlab.cli.output import print_result, say
 from quantlab.cli.report import refuse_other_page
+from quantlab.cli.shard_options import ShardGroup
 from quantlab.cli.spread import spread
-from quantlab.names import study_folder
+from quantlab.names import address_of, shown_place, study_folder
 
 if TYPE_CHECKING:
     from quantlab.study import AnalyzeOptions
@@ -39,6 +43,8 @@ def analyze(
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
+    cut: ShardGroup,
+    store: Store = None,
     time_limit: Annotated[
         float | None,
         typer.Option(min=1, help="Stop a converter or runtime that reports nothing for N seconds. [default: 600]"),
@@ -50,14 +56,15 @@ def analyze(
 
     What is not given may stand in [analyze] of quantlab.toml, see 'quantlab init'.
     """
-    what = read_analyze(image.config, {"model": model, "data": data, "time_limit": time_limit, **asked.keys})
+    given = {"model": model, "data": data, "store": store, "time_limit": time_limit, **asked.keys, **cut.keys}
+    what = read_analyze(image.config, given)
     if html is not None:
         refuse_other_page(html)
     begin_early(what.model, what.study)
     options = analyze_options(what, asked, opening=opening, image=image, inside=inside)
     status = analyze_and_print(what.model, what.data, options, as_json=json)
     if html is not None:
-        _write_report(what.study or study_folder(what.model), html)
+        _write_report(here(what.study or study_folder(what.model)), html)
     return status
 
 
@@ -88,13 +95,19 @@ def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_j
     from quantlab.study import analyze as run
     from quantlab_reports import trial_table
 
+    place = options.out or study_folder(model)
+    elsewhere = address_of(place) is not None
+    if elsewhere:
+        say(f"The study of '{shown_place(place)}' is kept in '{here(place)}' on this machine")
     with shown() as progress:
-        study = run(model, data=data, options=replace(options, download_sizes=as_json), progress=progress)
+        # What is measured after the table would not be stored at the address.
+        options = replace(options, download_sizes=as_json or elsewhere)
+        study = run(model, data=data, options=options, progress=progress)
     print_result(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
-    folder = options.out or study_folder(model)
-    say(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide")
+    named = shown_place(place)
+    say(f"Study saved in '{named}'. To print all figures: quantlab show {shlex.quote(named)} --wide")
     if not as_json:
-        _print_sizes(folder)
+        _print_sizes(here(place))
     return OK if study.complete else COULD_NOT_RUN
 
 

@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from quantlab.cli.config import read_table
+from quantlab.cli.shard_options import SHARD_KEYS, overridden, shard_options
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
+from quantlab.types import StoreKind
 
 __all__ = ["ANALYZE_KEYS", "Analyzed", "analyzed", "read_analyze"]
 
@@ -32,11 +34,14 @@ def _is_names(value: Any) -> bool:
 _Rule = tuple[Callable[[Any], bool], str]
 _TEXT: _Rule = (_is_text, "text in quotes")
 _NAMES: _Rule = (_is_names, 'a list of names: ["…"]')
+_COUNT: _Rule = (_is_count(1), "a whole number of at least 1")
+_STORES = get_args(StoreKind)
 
 ANALYZE_KEYS: Mapping[str, _Rule] = {
     "model": _TEXT,
     "data": _TEXT,
     "study": _TEXT,
+    "reference": _TEXT,
     "calibration": _TEXT,
     "labels": _TEXT,
     "class_names": _NAMES,
@@ -45,14 +50,20 @@ ANALYZE_KEYS: Mapping[str, _Rule] = {
     "group": _TEXT,
     "settings": _NAMES,
     "runtimes": _NAMES,
-    "limit": (_is_count(1), "a whole number of at least 1"),
+    "limit": _COUNT,
     "seed": (_is_count(0), "a whole number of at least 0"),
     "pipeline": _TEXT,
     "serving": _TEXT,
-    "batch_size": (_is_count(1), "a whole number of at least 1"),
+    "batch_size": _COUNT,
     "metric": _TEXT,
     "score_output": _TEXT,
     "time_limit": (_is_seconds, "a number of seconds, at least 1"),
+    "shards": _COUNT,
+    "shard_size": _COUNT,
+    "engine": _TEXT,
+    "address": _TEXT,
+    "workers": _COUNT,
+    "store": (lambda value: value in _STORES, '"outputs" or "scores"'),
 }
 """Key → whether a value is one of its kind, and the kind in words. They are the options of `quantlab analyze`; `study`
 is its `--out`."""
@@ -89,14 +100,14 @@ def read_analyze(config: Path | None, given: Mapping[str, Any]) -> Analyzed:
         holds, words = ANALYZE_KEYS[key]
         if not holds(value):
             raise UsageError(f"{key} is {excerpt(repr(value))} and must be {words}; correct it in [analyze]")
-    return analyzed({**table, **{key: value for key, value in given.items() if value is not None}})
+    return analyzed(overridden(table, {key: value for key, value in given.items() if value is not None}))
 
 
 def analyzed(given: Mapping[str, Any]) -> Analyzed:
     """The keys of `[analyze]` as what they say.
 
     Raises:
-        UsageError: If no model or samples are named.
+        UsageError: If no model or samples are named, or what is to be kept is unknown.
     """
     table = {key: value for key, value in given.items() if value is not None}
     for key, option in (("model", "as the first argument"), ("data", "with --data")):
@@ -107,6 +118,12 @@ def analyzed(given: Mapping[str, Any]) -> Analyzed:
             table[key] = table[key].split(",")
     if isinstance(table.get("class_names"), list):
         table["class_names"] = ",".join(table["class_names"])
+    if "reference" in table:
+        table["reference"] = Path(table["reference"])
+    if (store := table.get("store", "outputs")) not in _STORES:
+        raise UsageError(f"there is no --store '{excerpt(store)}'; choose outputs or scores")
+    if (cut := shard_options(table)) is not None:
+        table = {**{key: value for key, value in table.items() if key not in SHARD_KEYS}, "sharding": cut}
     study = table.pop("study", None)
     model, data = Path(table.pop("model")), str(table.pop("data"))
     others = {key: tuple(value) if key in _LISTS else value for key, value in table.items()}

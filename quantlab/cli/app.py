@@ -1,5 +1,7 @@
 """The commands. Each is one module that parses options, makes one call of the Python API and prints."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -21,6 +23,8 @@ from quantlab.cli.import_outputs import import_outputs
 from quantlab.cli.init import init
 from quantlab.cli.inspect import inspect
 from quantlab.cli.lint import lint
+from quantlab.cli.page import page
+from quantlab.cli.phone import phone
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.preprocessing import preprocessing
@@ -33,7 +37,7 @@ from quantlab.cli.show import show
 from quantlab.cli.tune import tune
 from quantlab.cli.verify import verify
 
-__all__ = ["app"]
+__all__ = ["app", "program"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,7 +87,9 @@ for command in (
     plot,
     export,
     import_outputs,
+    phone,
     preprocessing,
+    page,
     gate,
     plan,
     accept,
@@ -94,3 +100,13 @@ for command in (
     demo,
 ):
     app.command("import" if command is import_outputs else None)(command)  # `import` is no name of a function
+
+
+@cache
+def program() -> Callable[..., object]:
+    """Return what runs a command; it is made once, since that takes longer than many a command.
+
+    >>> program() is program()
+    True
+    """
+    return typer.main.get_command(app)

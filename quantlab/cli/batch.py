@@ -1,26 +1,30 @@
 """`quantlab batch`: many models, each with its own study, and one table."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import AsJson, Format, rendering_of
+from quantlab.cli.options import AsJson, Format, Store, rendering_of
 from quantlab.cli.output import print_result, say
+from quantlab.cli.shard_options import ShardGroup
+from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
-    from quantlab.progress import Progress
-    from quantlab.study.batch import BatchModel
+    from quantlab.progress import BatchForecast, Progress
+    from quantlab.study.batch import BatchModel, Watch
     from quantlab.types.batch import BatchResult
     from quantlab_reports.batch import BatchEntry
 
 __all__ = ["batch"]
 
 
+@spread
 def batch(
     file: Annotated[
         Path | None,
@@ -32,14 +36,18 @@ def batch(
     ] = None,
     *,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Analyze N models at the same time. A study keeps two processor cores and some gigabytes of memory "
             "busy, so use 1 for each two cores. With more than 1, no load times, run times and memory are measured, "
-            "because other studies would disturb them.",
+            "because other studies would disturb them. [default: 1; if all models are run in shards, the number of "
+            "workers, up to 4]",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
+    cut: ShardGroup,
+    store: Store = None,
     changed_since: Annotated[
         str | None,
         typer.Option(
@@ -60,15 +68,18 @@ def batch(
     its own row, and the exit status is 2. With a [budget] or [model.budget] table, each row has the setting that fits.
     """
     from quantlab.cli.model_tables import models_of
-    from quantlab.study.batch import run_batch
+    from quantlab.study.batch import run_batch, usual_jobs
     from quantlab_reports.batch import batch_entries, batch_table
 
     render = rendering_of(format, as_json=json)  # check names first, because this takes no time
-    models = models_of(file)
+    given = {**cut.keys, "store": store}
+    models = models_of(file, {key: value for key, value in given.items() if value is not None})
+    jobs = jobs or usual_jobs(models)
     chosen = None if changed_since is None else _changed(models, changed_since, file)
     if html is not None:
         _prepare_folder(html, models)
-    results = run_batch(models, _Told(len(models), jobs), jobs=jobs, chosen=chosen)
+    with _told(len(models), jobs) as watch:
+        results = run_batch(models, watch, jobs=jobs, chosen=chosen)
     entries = batch_entries(results, {model.name: model.budget for model in models})
     print_result(render(batch_table(entries)))
     written = html is None or _write_pages(html, entries)
@@ -144,21 +155,56 @@ def _written(page: str, path: Path) -> bool:
     return True
 
 
-class _Told:
-    """Prints a line when a model begins and ends; steps of a study are shown if it is the only one that runs."""
+@contextmanager
+def _told(models: int, jobs: int) -> "Iterator[Watch]":
+    """Tell what happens to each model, and its steps: of one study after another, or of all together."""
+    if jobs == 1:
+        yield _OneByOne(models)
+        return
+    from quantlab.cli.progress import shown
+    from quantlab.progress import BatchForecast
 
-    def __init__(self, models: int, jobs: int) -> None:
-        self._models, self._jobs, self._ended = models, jobs, 0
+    forecast = BatchForecast(models)
+    with shown(forecast) as progress:
+        yield _SideBySide(models, progress, forecast)
+
+
+class _OneByOne:
+    """Prints a line when a model begins and ends, and shows the steps of its study."""
+
+    def __init__(self, models: int) -> None:
+        self._models, self._ended = models, 0
 
     def progress(self, model: "BatchModel") -> "AbstractContextManager[Progress]":
         from quantlab.cli.progress import shown
-        from quantlab.progress import Silent
 
         say(f"{model.name}: analyzing '{model.model}'")
-        return shown() if self._jobs == 1 else nullcontext(Silent())
+        return shown()
 
     def ended(self, result: "BatchResult") -> None:
         self._ended += 1
         outcome = f"failed: {result.reason}" if result.state == "failed" else result.state
         took = f" in {result.seconds:.0f} s" if result.state == "measured" else ""
         say(f"[{self._ended}/{self._models}] {result.name}: {outcome}{took}")
+
+
+class _SideBySide(_OneByOne):
+    """The same for studies at the same time: steps have the name of their model, and the time left is that of all."""
+
+    def __init__(self, models: int, shown: "Progress", forecast: "BatchForecast") -> None:
+        super().__init__(models)
+        self._shown, self._forecast = shown, forecast
+        self._lock = threading.Lock()
+
+    def progress(self, model: "BatchModel") -> "AbstractContextManager[Progress]":
+        from quantlab.progress import OfModel
+
+        say(f"{model.name}: analyzing '{model.model}'")
+        with self._lock:
+            self._forecast.begin(model.name)
+        return nullcontext(OfModel(model.name, self._shown))
+
+    def ended(self, result: "BatchResult") -> None:
+        with self._lock:
+            self._forecast.end(result.name)
+            super().ended(result)

@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from quantlab.gate import Judged
     from quantlab.types import AcceptedFigures
 
-__all__ = ["BudgetOptions", "SettingNames", "Studies", "folders_of", "judged_of", "listed"]
+__all__ = ["BudgetOptions", "Places", "SettingNames", "Studies", "folders_of", "judged_of", "listed"]
 
 Studies = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[STUDY]...",
         help="Folders of studies. [default: those of the policy, else the latest study in the current folder]",
+        show_default=False,
+    ),
+]
+Places = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[STUDY]...",
+        help="Folders or addresses (s3://…) of studies. [default: those of the policy, else the latest study in the "
+        "current folder]",
         show_default=False,
     ),
 ]

@@ -27,7 +27,7 @@ from quantlab.cli.output import say
 from quantlab.cli.report import Thumbnails, refuse_other_page
 from quantlab.cli.spread import spread
 from quantlab.cli.telling import Page, VerdictFiles
-from quantlab.names import study_folder
+from quantlab.names import refuse_address, study_folder
 
 __all__ = ["check"]
 
@@ -72,6 +72,7 @@ def check(
     asked = budget.read(None).budget
     what = read_analyze(image.config, given)
     folder = what.study or study_folder(what.model)
+    refuse_address(folder)
     refuse_other_page(html)
     _analyze(
         what, folder, {"model": opening.options, "preprocessing": image.preprocessing(what.data), **inside.options}
@@ -95,6 +96,10 @@ def check(
     if not judged.verdict.fits or chosen.setting is None:
         none = "no quantized setting" if chosen.setting or chosen.baselines else "nothing"
         say(f"No artifact is written to '{out}', because {none} fits{_left(out)}.")
+        return status
+    own = next((trial.variant for trial in judged.study.trials if trial.setting == chosen.setting), None)
+    if own is not None and own.given:
+        say(f"{chosen.setting} fits, and is not written to '{out}': it is your own file '{own.path}'")
         return status
     return _write_artifact(chosen.setting, folder, out) or status
 

@@ -42,8 +42,8 @@ _OF_CHANNELS = ("scale", "offset")
 def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
     """Return the preprocessing from `[preprocessing]` of a quantlab.toml; options override its keys.
 
-    The quantlab.toml of the current folder applies only to folders of images, because arrays are fed unchanged. A file
-    named with --config always applies.
+    The quantlab.toml of the current folder applies only to samples that may be images, because arrays are fed
+    unchanged. A file named with --config always applies.
 
     Raises:
         UsageError: If the file is missing or broken, or a key or value is invalid.
@@ -55,7 +55,9 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
             raise UsageError(f"[preprocessing] has no key '{excerpt(key)}'; {nearest(key, _PREPROCESSING)}")
         if key in _KINDS:
             _check_kind(key, value)
-    applies = config is not None or (data is not None and Path(data).is_dir())
+    from quantlab.samples import may_hold_images
+
+    applies = config is not None or (data is not None and may_hold_images(data))
     wanted = table if applies else given
     if "size" in wanted:
         wanted["size"] = _size(wanted["size"])

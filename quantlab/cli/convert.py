@@ -49,7 +49,8 @@ def convert(
     calibration: Annotated[
         str | None,
         typer.Option(
-            help="Calibration samples for static quantization: .npz, .npy, a folder of images, or module:function."
+            help="Calibration samples for static quantization: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or "
+            ".tar file, a glob or a data.toml of them, a folder of images, or module:function."
         ),
     ] = None,
     limit: Annotated[

@@ -36,7 +36,12 @@ def diagnose(
     model: Model,
     *,
     data: Annotated[
-        str, typer.Option(help="Samples: .npz, .npy, a folder of images, or module:function.", show_default=False)
+        str,
+        typer.Option(
+            help="Samples: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+            "a glob or a data.toml of them, a folder of images, or module:function.",
+            show_default=False,
+        ),
     ],
     app: Annotated[
         Path | None,

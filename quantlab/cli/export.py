@@ -60,7 +60,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="File or new folder to write. [default: model-explorer.json, inputs, or golden-RUNTIME]"
+            "--out",
+            "-o",
+            help="File or new folder to write. [default: model-explorer.json, inputs, layer-inputs, or golden-RUNTIME]",
         ),
     ] = None,
     tracking: Annotated[
@@ -68,6 +70,13 @@ def export(
     ] = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails", help="mlflow: show pictures of changed samples in the logged report.")
+    ] = False,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="inputs: the samples of the layer comparison, and a copy of the artifact that gives tensors.",
+        ),
     ] = False,
     budget: BudgetOptions,
     json: AsJson = False,
@@ -82,7 +91,7 @@ def export(
 
     if program not in EXPORTS:
         raise UsageError(f"there is no export for '{program}'; {nearest(program, EXPORTS)}")
-    chosen, asked = EXPORTS[program], Asked(setting, runtime, figure, out, tracking, thumbnails or None)
+    chosen, asked = EXPORTS[program], Asked(setting, runtime, figure, out, tracking, thumbnails or None, layers or None)
     given = [field.name for field in fields(asked) if getattr(asked, field.name) is not None]
     unread = [name for name in given if name not in chosen.options]
     if not chosen.judges:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantlab.cli.addresses import judged_places
 from quantlab.cli.attest import Attest
 from quantlab.cli.attested import artifact_to_check, attested_verdict
-from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
+from quantlab.cli.budget import BudgetOptions, Places, SettingNames, folders_of, judged_of, listed
 from quantlab.cli.options import Format, rendering_of
 from quantlab.cli.policy import Policy, read_policy
 from quantlab.cli.report import Thumbnails, page_of, refuse_other_page
@@ -25,7 +26,7 @@ __all__ = ["gate"]
 
 @spread
 def gate(
-    study: Studies = None,
+    study: Places = None,
     *,
     setting: SettingNames = None,
     budget: BudgetOptions,
@@ -75,11 +76,11 @@ def gate(
         return (result if warned else replace(result, undecided="fail")).tell([verdict])
     accepted = _accepted(lock, baseline)
     asked = _policy(budget, study, setting, accepted)
-    folders = folders_of(asked)
-    _refuse_several(folders, {"--artifact": artifact, "--attest": attest, "--html": html})
-    # Before a look at one of them is recorded.
-    refuse_unknown_outputs(asked.budget, [Store(folder).read_study() for folder in folders])
-    judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
+    _refuse_several(folders_of(asked), {"--artifact": artifact, "--attest": attest, "--html": html})
+    with judged_places(folders_of(asked)) as folders:
+        # Before a look at one of them is recorded.
+        refuse_unknown_outputs(asked.budget, [Store(folder).read_study() for folder in folders])
+        judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     changed = [text for decided in judged for text in changed_artifacts(decided, accepted)] if accepted else []
     first = replace(judged[0], verdict=verdicts[0])

@@ -18,7 +18,11 @@ __all__ = ["config_text", "init"]
 def init(
     model: Model,
     data: Annotated[
-        str | None, typer.Option(help="Samples to score: .npz, .npy, a folder of images, or module:function.")
+        str | None,
+        typer.Option(
+            help="Samples to score: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+            "a glob or a data.toml of them, a folder of images, or module:function."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("quantlab.toml"),
     unsafe: Annotated[
@@ -50,7 +54,9 @@ def init(
 
 def _refuse_absent(data: str) -> None:
     """Refuse samples that are not there; a loader, `module:function`, is looked up when it is used."""
-    if ":" not in data and not Path(data).exists():
+    from quantlab.samples import is_pattern
+
+    if ":" not in data and not Path(data).exists() and not is_pattern(data):
         raise UsageError(f"there are no samples at '{data}'; give a file, a folder of images, or module:function")
 
 
@@ -114,7 +120,8 @@ _TEMPLATE = """\
 
 [analyze]
 model = {model}  # {kind}
-# Samples to score: a .npz file with the inputs and labels 'y', a .npy file, a folder of images, or "module:function".
+# Samples to score: a .npz file with the inputs and labels 'y', another file or a glob of several, a folder of images,
+# or "module:function".
 {data}
 # Samples from which static quantization takes its ranges. Default: 256 of the samples, which are then not scored.
 # calibration = "calibration.npz"

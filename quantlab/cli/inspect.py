@@ -39,7 +39,8 @@ def inspect(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Samples to feed: .npz, .npy, a folder of images, or module:function. [default: seeded random values]"
+            help="Samples to feed: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+            "a glob or a data.toml of them, a folder of images, or module:function. [default: seeded random values]"
         ),
     ] = None,
     settings: Annotated[

@@ -10,6 +10,7 @@ from quantlab.cli.exit_status import BREAKS, COULD_NOT_RUN, OK
 from quantlab.cli.options import AsJson, Format, print_json, rendering_of, terminal_width
 from quantlab.cli.output import print_result, say
 from quantlab.errors import UsageError
+from quantlab.names import joined
 
 if TYPE_CHECKING:
     from quantlab.types.lint import LintResult
@@ -91,8 +92,14 @@ def _examine(
     result = LintResult((), ())
     for path in dict.fromkeys(paths):
         if (path / "study.json").is_file():
-            from quantlab.study import lint_study
+            from quantlab.study import baselines_left_out, lint_study
 
+            left_out = baselines_left_out(path)
+            if left_out:
+                say(
+                    f"Not examined in '{path}': {joined(left_out)}; what is wrong with a float32 baseline is told of "
+                    f"the model and of the settings that were made from it"
+                )
             result += lint_study(path, select=select, ignore=ignore)
         else:
             result += examine_files([path], select=select, ignore=ignore, signature=signature)

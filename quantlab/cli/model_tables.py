@@ -11,11 +11,12 @@ import typer
 from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
 from quantlab.cli.analyze_table import ANALYZE_KEYS, analyzed
 from quantlab.cli.config import read_models, read_table
-from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit
+from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, Store, TimeLimit
 from quantlab.cli.policy import budget_of_model
+from quantlab.cli.shard_options import ShardGroup, overridden
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
-from quantlab.names import excerpt, nearest, study_folder
+from quantlab.names import excerpt, nearest, refuse_address, study_folder
 
 if TYPE_CHECKING:
     from quantlab.study.batch import BatchModel
@@ -27,8 +28,12 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 """Names are names of files, too."""
 
 
-def models_of(file: Path | None) -> "tuple[BatchModel, ...]":
-    """Return the models of a file; None is the quantlab.toml of the current folder.
+def models_of(file: Path | None, given: Mapping[str, Any] | None = None) -> "tuple[BatchModel, ...]":
+    """Return the models of a file.
+
+    Args:
+        file: The file; None is the quantlab.toml of the current folder.
+        given: Keys that override those of all models.
 
     Raises:
         UsageError: If the file is missing or broken, a key or value is invalid, or two models share a name or folder.
@@ -38,7 +43,7 @@ def models_of(file: Path | None) -> "tuple[BatchModel, ...]":
     for key in shared:
         if key not in ANALYZE_KEYS:
             raise UsageError(f"[analyze] has no key '{excerpt(key)}'; {nearest(key, ANALYZE_KEYS)}")
-    tables = [{**shared, **table} for table in read_models(file)]
+    tables = [overridden(overridden(shared, table), given or {}) for table in read_models(file)]
     models = [_model_of(table, f"[[model]] {place} of {where}", file) for place, table in enumerate(tables, start=1)]
     for kind, known in (("name", [model.name for model in models]), ("folder", [str(m.folder) for m in models])):
         twice = [text for place, text in enumerate(known) if text in known[:place]]
@@ -70,6 +75,7 @@ def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "Batch
         if key in _OF_STUDIES:
             raise UsageError(f"[model.budget] of {place} has the key '{key}', which belongs to [budget]; remove it")
     model = _parsed(name, keys, place)
+    refuse_address(model.folder)
     try:
         return replace(model, budget=budget_of_model(file, own))
     except UsageError as error:
@@ -139,10 +145,12 @@ def _read(
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
+    cut: ShardGroup,
+    store: Store = None,
     time_limit: TimeLimit = 600.0,
 ) -> Any:
     """Return what `quantlab analyze` would be asked for."""
-    what = analyzed({"model": model, "data": data, "time_limit": time_limit, **asked.keys})
+    what = analyzed({"model": model, "data": data, "store": store, "time_limit": time_limit, **asked.keys, **cut.keys})
     return what.model, what.data, analyze_options(what, asked, opening=opening, image=image, inside=inside)
 
 

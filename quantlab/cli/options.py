@@ -43,6 +43,7 @@ __all__ = [
     "Serving",
     "Settings",
     "Slices",
+    "Store",
     "StudyFolder",
     "StudyOut",
     "TimeLimit",
@@ -74,7 +75,8 @@ ModelOrTable = Annotated[
 DataOrTable = Annotated[
     str | None,
     typer.Option(
-        help="Samples to score: .npz, .npy, a folder of images, or module:function. [default: that of [analyze]]"
+        help="Samples to score: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+        "a glob or a data.toml of them, a folder of images, or module:function. [default: that of [analyze]]"
     ),
 ]
 Settings = Annotated[
@@ -113,6 +115,14 @@ ClassNames = Annotated[
         help="Names of the classes in the order of the outputs: a file with a name per line, or names separated by "
         "commas. They replace those of image folders. [default: those of image folders, or of class_names.txt or "
         "labels.txt beside the model]"
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help="What to keep of each row: outputs, or scores (values of single samples, and sums), which need less "
+        "space if samples have many outputs. [default: outputs]",
+        show_default=False,
     ),
 ]
 Slices = Annotated[

@@ -48,7 +48,9 @@ def say(text: object) -> None:
     """
     try:
         # Half a character of UTF-16, which JSON can hold, cannot be encoded as it is.
-        print(without_controls(str(text)).encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+        line = without_controls(str(text)).encode(errors="backslashreplace").decode()
+        # In one piece with its end, since other threads print, too.
+        print(f"{line}\n", end="", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         _print_to_nobody(_STANDARD_ERROR)
 

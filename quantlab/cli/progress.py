@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from quantlab.progress import Forecast, Progress
+from quantlab.progress import BatchForecast, Forecast, Progress
 
 __all__ = ["shown"]
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
-    """Show progress until the block ends."""
+def shown(forecast: Forecast | BatchForecast | None = None) -> Iterator[Progress]:
+    """Show progress until the block ends, with the time left by a forecast; None makes one of a single study."""
+    forecast = forecast or Forecast()
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _Lines(forecast)
         return
     from rich.console import Console
     from rich.progress import (
@@ -30,10 +31,10 @@ def shown() -> Iterator[Progress]:
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
-        yield _Bars(bars)
+        yield _Bars(bars, forecast)
 
 
-def _left(forecast: Forecast) -> str:
+def _left(forecast: Forecast | BatchForecast) -> str:
     """Return the share done and the time left; empty while the time left is unknown."""
     seconds = forecast.seconds_left()
     return "" if seconds is None else f"{100 * forecast.share_done:.0f} % done, about {seconds:.0f} s left"
@@ -42,10 +43,10 @@ def _left(forecast: Forecast) -> str:
 class _Lines:
     """Prints one line when a step ends, with the time that it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, forecast: Forecast | BatchForecast) -> None:
         self._began = time.monotonic()
         self._steps: dict[str, float] = {}
-        self._forecast = Forecast()
+        self._forecast = forecast
         self._lock = threading.Lock()
 
     def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
@@ -79,17 +80,17 @@ class _Lines:
 
     def _print(self, line: str) -> None:
         with self._lock:
-            print(line, file=sys.stderr, flush=True)
+            print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
 class _Bars:
     """Shows one bar for all work and one for each running step."""
 
-    def __init__(self, bars: Any) -> None:
+    def __init__(self, bars: Any, forecast: Forecast | BatchForecast) -> None:
         self._bars = bars
         self._all: Any = None
         self._steps: dict[str, Any] = {}
-        self._forecast = Forecast()
+        self._forecast = forecast
         self._lock = threading.Lock()
 
     def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantlab.cli.budget import BudgetOptions, Studies, folders_of, listed
+from quantlab.cli.addresses import brought
+from quantlab.cli.budget import BudgetOptions, Places, folders_of, listed
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import say
@@ -28,7 +29,7 @@ Thumbnails = Annotated[
 
 @spread
 def report(
-    study: Studies = None,
+    study: Places = None,
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
     budget: BudgetOptions,
@@ -79,10 +80,11 @@ def subject_of(study: Sequence[Path] | None, budget: BudgetOptions) -> "Subject"
 
     if has_limits(budget.policy, budget.given(study)):
         asked = budget.read(study)
-        return Subject.of(Store(_only(folders_of(asked))), asked.budget)
+        return Subject.of(Store(brought(_only(folders_of(asked)))), asked.budget)
     unlimited = read_unlimited(budget.policy, budget.given(study))
     target = target_named(unlimited.target)
-    return replace(Subject.of(Store(_only(unlimited.studies or (find_latest(Path()),)))), target=target)
+    folder = brought(_only(unlimited.studies or (find_latest(Path()),)))
+    return replace(Subject.of(Store(folder)), target=target)
 
 
 def _only(folders: Sequence[Path]) -> Path:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from quantlab.cli.addresses import brought
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import AsJson, Format, StudyFolder, reports_for_terminal
+from quantlab.cli.options import AsJson, Format, reports_for_terminal
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, joined
 
@@ -24,7 +25,13 @@ def show(
             "For a folder: the table of that study.",
         ),
     ] = "table",
-    study: StudyFolder = None,
+    study: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder or address (s3://…) of the study. [default: the latest study in the current folder or below]",
+            show_default=False,
+        ),
+    ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
     wide: Annotated[
         bool, typer.Option("--wide", help="View 'table': print all figures, one row for each trial.")
@@ -77,7 +84,7 @@ def show(
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)
     reports.view(what)
-    store = Store(study or find_latest(Path()))
+    store = Store(brought(study or find_latest(Path())))
     store.read_study()  # reports a missing or broken study before a missing view
     selection = Selection(setting, runtime, sort, top, wide, columns=columns)
     print(render(replace(reports.table(store, what, selection), caption=caption or "", label=label or "")))

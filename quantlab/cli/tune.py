@@ -28,8 +28,9 @@ from quantlab.cli.options import (
     words,
 )
 from quantlab.cli.output import print_result, say
+from quantlab.cli.shard_options import ShardGroup, shard_options
 from quantlab.cli.spread import spread
-from quantlab.names import study_folder
+from quantlab.names import refuse_address, study_folder
 
 if TYPE_CHECKING:
     from quantlab.study import Tuned
@@ -44,8 +45,9 @@ def tune(
     data: Annotated[
         str,
         typer.Option(
-            help="Samples: .npz, .npy, a folder of images, or module:function. A third of them, at most 1,000, are "
-            "searched on; the others are for the verdict."
+            help="Samples: a .npz, .npy, .csv, .jsonl, .tfrecord, .parquet or .tar file, "
+            "a glob or a data.toml of them, a folder of images, or module:function. A third of them, at most 1,000, "
+            "are searched on; the others are for the verdict."
         ),
     ],
     *,
@@ -73,6 +75,7 @@ def tune(
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
+    cut: ShardGroup,
     time_limit: TimeLimit = 600.0,
     json: Annotated[
         bool,
@@ -85,8 +88,10 @@ def tune(
 
     Weights of TensorFlow.js are stored in 2 to 8 bits, rounded by the calibration samples. TFLite and ONNX files keep
     some ops in float. What is found is measured beside the official settings, on samples that the search did not see:
-    in python and node-wasm, or in --runtimes. The command continues where it was stopped.
+    in python and node-wasm, or in --runtimes; with --shards, on several workers. The command continues where it was
+    stopped.
     """
+    refuse_address(out or study_folder(model))
     begin_early(model, out)
     from quantlab.cli.progress import shown
     from quantlab.study import UNGUIDED, AnalyzeOptions, TuneOptions
@@ -110,6 +115,7 @@ def tune(
         model=opening.options,
         preprocessing=image.preprocessing(data),
         time_limit=time_limit,
+        sharding=shard_options(cut.keys),
         **inside.options,
     )
     with shown() as progress:

@@ -1,13 +1,16 @@
 """`quantlab verify`: checks that the files of a study are what was written."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantlab.cli.addresses import brought
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import AsJson, print_json, rendering_of
 from quantlab.cli.output import print_result
+from quantlab.names import shown_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +21,7 @@ __all__ = ["verify"]
 
 
 def verify(
-    study: Annotated[Path, typer.Argument(help="Folder of the study.")],
+    study: Annotated[Path, typer.Argument(help="Folder or address (s3://…) of the study.")],
     *,
     json: AsJson = False,
 ) -> int:
@@ -28,7 +31,7 @@ def verify(
     """
     from quantlab.study import verify as verify_study
 
-    checked = verify_study(study)
+    checked = verify_study(brought(study))
     if json:
         print_json([{"kind": row.kind, "name": row.name, "path": str(row.path), "state": row.state} for row in checked])
     else:
@@ -55,7 +58,8 @@ def _text(checked: "Sequence[Checked]", study: Path) -> str:
     broken = _broken(checked)
     end = (
         f"{len(broken)} of {len(checked)} are damaged or missing; run the same 'quantlab analyze' again with "
-        f"--out {study}, which makes again what it needs; what is damaged then, too, may be deleted"
+        f"--out {shlex.quote(shown_place(study))}, which makes again what it needs; what is damaged then, too, may be "
+        f"deleted"
         if broken
         else f"{_whole(checked)} of {len(checked)} are as they were written"
     )

@@ -38,9 +38,22 @@ from quantlab.gate.judging import (
     judge,
     name_of,
 )
+from quantlab.gate.kept_scores import (
+    SCORES,
+    RowScores,
+    are_gone,
+    kept_state,
+    refuse_scores_only,
+    row_folder,
+    values_of_candidate,
+    values_of_reference,
+    write_row,
+)
+from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.outputs import (
     constant_clauses,
     constant_notes,
+    measured_shapes,
     non_finite_clauses,
     refuse_unknown_outputs,
     sum_output_file,
@@ -49,21 +62,27 @@ from quantlab.gate.recommendation import choose
 from quantlab.gate.recommending import recommend, recommendation_of
 from quantlab.gate.shipped import refuse_dropped_settings, refuse_files_not_served, settings_of_artifact, unmatched
 from quantlab.gate.statement import budget_texts, read_attestation
+from quantlab.gate.stored import candidate_samples, finite_rows, judged_metrics, reference_samples
 from quantlab.gate.strictness import looser_limits
 from quantlab.gate.targets import TARGETS, Target, target_named, target_of
 from quantlab.gate.verdict import decide
 
 __all__ = [
+    "SCORES",
     "TARGETS",
     "Attestation",
     "Judged",
     "JudgedReference",
+    "JudgedSamples",
+    "RowScores",
     "Target",
     "accepted_figures",
+    "are_gone",
     "attestation_of",
     "attested_variant",
     "bound_of",
     "budget_texts",
+    "candidate_samples",
     "changed_artifacts",
     "choose",
     "compare_with_lock",
@@ -71,10 +90,14 @@ __all__ = [
     "constant_notes",
     "decide",
     "decimals_of",
+    "finite_rows",
     "gather",
     "gather_of",
     "judge",
+    "judged_metrics",
+    "kept_state",
     "looser_limits",
+    "measured_shapes",
     "name_of",
     "near_one",
     "non_finite_clauses",
@@ -85,13 +108,16 @@ __all__ = [
     "read_lock",
     "recommend",
     "recommendation_of",
+    "reference_samples",
     "refuse_dropped_settings",
     "refuse_files_not_served",
     "refuse_other_files",
+    "refuse_scores_only",
     "refuse_unjudgeable",
     "refuse_unknown_outputs",
     "rounded_down",
     "rounded_up",
+    "row_folder",
     "settings_of_artifact",
     "size",
     "sum_output_file",
@@ -99,5 +125,8 @@ __all__ = [
     "target_of",
     "told_by_figures",
     "unmatched",
+    "values_of_candidate",
+    "values_of_reference",
     "write_lock",
+    "write_row",
 ]

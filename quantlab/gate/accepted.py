@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -81,7 +82,8 @@ def accepted_figures(
 
 
 def _accepted(name: str, trials: Sequence[TrialEvidence]) -> AcceptedSetting:
-    of_setting = [row for row in trials if row.trial.setting == name]
+    # Rows with NaN do not count, else the setting would have been refused; nothing can be compared with theirs.
+    of_setting = [row for row in trials if row.trial.setting == name and not (row.evidence and row.evidence.non_finite)]
     variant = next(row.trial.variant for row in of_setting if row.trial.variant)
     return AcceptedSetting(
         sha256=variant.sha256,
@@ -139,8 +141,9 @@ def read_lock(path: Path) -> AcceptedFigures:
     try:
         document = read_json(path)
     except FileNotFoundError:
+        named = shlex.quote(str(path))
         raise StudyError(
-            f"there is no file of accepted figures '{path}'; write it with 'quantlab accept --lock {path}'"
+            f"there is no file of accepted figures '{path}'; write it with 'quantlab accept --lock {named}'"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(
@@ -175,11 +178,8 @@ def _read(document: Any, path: str) -> AcceptedFigures:
             f"the accepted figures '{path}' have the schema {excerpt(str(schema))}, and this quantlab reads "
             f"{LOCK_SCHEMA}; write them again with 'quantlab accept'"
         )
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(float, lambda value, _: _number(value))
-    converter.register_structure_hook(AcceptedOutput, lambda value, _: _OUTPUTS.structure(value, AcceptedOutput))
     try:
-        accepted = converter.structure(document, AcceptedFigures)
+        accepted = _FIGURES.structure(document, AcceptedFigures)
         _refuse_impossible(accepted)
     except (cattrs.BaseValidationError, ValueError, RecursionError) as error:
         raise StudyError(
@@ -224,6 +224,11 @@ def _number(value: object) -> float:
 _OUTPUTS = cattrs.Converter(forbid_extra_keys=True)
 """Reads figures of outputs, which may be infinite: an SQNR without any error."""
 _OUTPUTS.register_structure_hook(float, lambda value, _: math.inf if value == "Infinity" else _number(value))
+
+_FIGURES = cattrs.Converter(forbid_extra_keys=True)
+"""Reads accepted figures; made once, since it generates code for each dataclass."""
+_FIGURES.register_structure_hook(float, lambda value, _: _number(value))
+_FIGURES.register_structure_hook(AcceptedOutput, lambda value, _: _OUTPUTS.structure(value, AcceptedOutput))
 
 
 def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Registries = REAL) -> Verdict:

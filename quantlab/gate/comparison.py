@@ -12,6 +12,7 @@ import numpy as np
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate.judging import name_of
+from quantlab.gate.kept_scores import refuse_scores_only
 from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.stored import judged_metrics, mapped_file, reference_samples
@@ -340,16 +341,31 @@ class _Comparing:
         return Side(trial, reference_value(self.metric, values or _values_of(named.study, trial)))
 
     def _candidate(self, base: ReferenceSamples, named: ComparedStudy, trial: Trial) -> CandidateSamples:
+        if self.studies[0].study.store == "scores" or named.study.store == "scores":
+            return self._of_answers(named, trial)
         outputs = mapped_file(trial.outputs[named.study.scored_output])
-        if outputs.shape != base.outputs.shape:
+        if outputs.shape != base.shape:
             raise StudyError(
                 f"the outputs of {trial.setting} in {trial.runtime} have the shape {outputs.shape} in '{named.name}', "
-                f"and {base.outputs.shape} in '{self.studies[0].name}'; name studies whose outputs have the same shape"
+                f"and {base.shape} in '{self.studies[0].name}'; name studies whose outputs have the same shape"
             )
         candidate = CandidateSamples.of(base, outputs)
         if _reading(named.study) != _reading(self.studies[0].study):
             candidate = replace(candidate, classes=_values_of(named.study, trial).classes)
         return candidate
+
+    def _of_answers(self, named: ComparedStudy, trial: Trial) -> CandidateSamples:
+        """The answers or errors of a row alone, where a study keeps scores only: metrics of labels need no more.
+
+        Raises:
+            StudyError: Without labels: what then is compared are whole outputs.
+        """
+        if self.metric is None:
+            for one in (self.studies[0], named):
+                refuse_scores_only(one.study, f"a comparison without labels with '{one.name}'")
+        values = _values_of(named.study, trial)
+        nothing = np.zeros(values.n)
+        return CandidateSamples(nothing, 0, values.classes, None, values.errors, whole=values.whole)
 
     @property
     def _together(self) -> Resampling:

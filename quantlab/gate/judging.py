@@ -17,7 +17,7 @@ from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
 from quantlab.gate.preprocessing_part import with_preprocessing_part
-from quantlab.gate.stored import judged_metrics, mapped_file, reference_samples, scored_file
+from quantlab.gate.stored import candidate_samples, finite_rows, judged_metrics, mapped_file, reference_samples
 from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import study_folder
 from quantlab.registries import REAL, Registries
@@ -184,7 +184,7 @@ class JudgedReference:
             UsageError: If a limit cannot be judged, for example a loss without labels.
             StudyError: If the outputs are missing or damaged.
         """
-        samples = JudgedSamples.of(mapped_file(scored_file(study)), study, budget)
+        samples = JudgedSamples.of(finite_rows(study), study, budget)
         reference = reference_samples(study, samples)
         metrics = judged_metrics(reference, budget.metric or study.metric, registries.metrics)
         if not metrics and reference.labels is not None and budget.margin is not None:
@@ -198,15 +198,15 @@ class JudgedReference:
         """The evidence of a trial, and about its other outputs; None if it was not measured."""
         if trial.failure is not None:
             return None
-        outputs = mapped_file(trial.outputs[self.study.scored_output])
-        compared = self.of_outputs(outputs, setting=trial.setting, runtime=trial.runtime)
+        candidate = candidate_samples(self.study, trial, self.reference, self.samples)
+        compared = self._evidence(candidate, setting=trial.setting, runtime=trial.runtime)
         numbered = self.samples.identified(self.samples.numbered(compared), self.study)
         return with_outputs(numbered, trial, self.study, self.samples.finite)
 
     def of_itself(self) -> Evidence:
         """The evidence about a variant that gives the reference's own outputs."""
-        outputs = mapped_file(scored_file(self.study))
-        return self.of_outputs(outputs, setting=self.study.reference.setting, runtime=self.study.reference.runtime)
+        row = self.study.reference
+        return self._evidence(self.reference.itself(), setting=row.setting, runtime=row.runtime)
 
     def loss_of_pipeline(self) -> Loss | None:
         """What the reference loses on the samples of an app's pipeline; None if the study has none."""
@@ -221,15 +221,19 @@ class JudgedReference:
 
     def of_outputs(self, outputs: npt.NDArray[Any], *, setting: str, runtime: str) -> Evidence:
         """The evidence about a scored output that an artifact gives for the samples of the study."""
-        expected = (len(self.samples.finite), *self.reference.outputs.shape[1:])
+        expected = (len(self.samples.finite), *self.reference.shape[1:])
         if outputs.shape != expected:
             raise StudyError(
                 f"the outputs of {setting} in {runtime} have the shape {outputs.shape}, and those of the reference "
                 f"{expected}; run 'quantlab analyze' again"
             )
+        candidate = CandidateSamples.of(self.reference, self.samples.rows(outputs))
+        return self._evidence(candidate, setting=setting, runtime=runtime)
+
+    def _evidence(self, candidate: CandidateSamples, *, setting: str, runtime: str) -> Evidence:
         return evidence(
             self.reference,
-            CandidateSamples.of(self.reference, self.samples.rows(outputs)),
+            candidate,
             setting=setting,
             runtime=runtime,
             metrics=self.metrics,

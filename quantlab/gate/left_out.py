@@ -11,7 +11,6 @@ from quantlab.errors import StudyError
 from quantlab.names import counted
 from quantlab.npy import selected
 from quantlab.samples import names_of, told
-from quantlab.statistics import scored_samples
 from quantlab.types import Budget, Evidence, Study, WorstSample
 
 __all__ = ["JudgedSamples"]
@@ -25,19 +24,19 @@ class JudgedSamples:
     """(n,), whether a scored sample is judged, see `scored_samples`."""
 
     @classmethod
-    def of(cls, outputs: npt.NDArray[Any], study: Study, budget: Budget) -> "JudgedSamples":
+    def of(cls, finite: npt.NDArray[np.bool_], study: Study, budget: Budget) -> "JudgedSamples":
         """Decide which samples are judged.
 
         Args:
-            outputs: The model's scored output, samples first; may be memory-mapped.
-            study: Its scored samples, and where the model is known to be NaN inside.
+            finite: (n,), whether the model is finite on a scored sample.
+            study: Its scored samples.
             budget: Whether other samples may be left out.
 
         Raises:
             StudyError: If the model is not finite on a sample and the budget does not say to leave it out, or if it is
                 finite on no sample.
         """
-        judged = cls(scored_samples(outputs, study.non_finite))
+        judged = cls(finite)
         if not judged.left_out:
             return judged
         rows = np.flatnonzero(~judged.finite)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from quantlab.errors import StudyError
 from quantlab.gate.figures import Towards, near_one, outward
 from quantlab.gate.finding import Finding, undecided
-from quantlab.gate.outputs import NUMBERS, channels_of
+from quantlab.gate.kept_scores import RowScores, refuse_scores_only
+from quantlab.gate.outputs import NUMBERS, channels_of, described_outputs
 from quantlab.npy import mapped
 from quantlab.statistics import ErrorRows, Resampling, missing_samples_of, output_figure, zero_discordance_bound
 from quantlab.types import (
@@ -64,10 +65,10 @@ def limited_figures(
 
 def _placed(limits: Sequence[OutputLimit], study: Study) -> list[tuple[str, int | None, OutputLimit]]:
     """The outputs and channels to which limits apply, in the order of the model."""
-    known = channels_of(study)
+    known, described = channels_of(study), described_outputs(study)
     placed: list[tuple[str, int | None, OutputLimit]] = []
     for output, channels in known.items():
-        if mapped(study.reference.outputs[output]).dtype.kind not in NUMBERS:
+        if described[output][1].kind not in NUMBERS:
             continue
         if (whole := limit_of(output, None, limits)) is not None:
             placed.append((output, None, whole))
@@ -79,6 +80,10 @@ def _placed(limits: Sequence[OutputLimit], study: Study) -> list[tuple[str, int 
 
 
 def _rows(trial: Trial, study: Study, output: str, channel: int | None, judged: npt.NDArray[np.bool_]) -> ErrorRows:
+    if study.store == "scores":
+        if channel is not None:
+            refuse_scores_only(study, f"a limit of the channel '{output}[{channel}]'")
+        return RowScores.of(trial).error_rows(output, RowScores.of(study.reference))
     try:
         reference, candidate = mapped(study.reference.outputs[output]), mapped(trial.outputs[output])
         return ErrorRows.of(reference, candidate, scored=judged, channel=channel)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
+from quantlab.gate.kept_scores import RowScores
 from quantlab.names import counted, nearest, shortened
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, constant_parts, sum_channels
@@ -18,6 +20,8 @@ __all__ = [
     "channels_of",
     "constant_clauses",
     "constant_notes",
+    "described_outputs",
+    "measured_shapes",
     "non_finite_clauses",
     "not_allowed",
     "refuse_unknown_outputs",
@@ -57,8 +61,9 @@ def with_outputs(evidence: Evidence, trial: Trial, study: Study, judged: npt.NDA
     """
     constant: list[ConstantOutput] = []
     non_finite = {}
+    kept = RowScores.of(trial) if study.store == "scores" else None
     for name, reference in study.reference.outputs.items():
-        sums = _sums_of(name, reference, trial, judged)
+        sums = kept.sums(name) if kept is not None else _sums_of(name, reference, trial, judged)
         if sums is None:
             continue
         constant += constant_parts(name, sums)
@@ -136,10 +141,22 @@ def _names_every_channel(place: str, known: Mapping[str, int]) -> bool:
     return channel == EVERY_CHANNEL and known.get(output, 1) > 1
 
 
+def described_outputs(study: Study) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Output → shape, samples first, and dtype of the reference's."""
+    if study.store == "scores":
+        return RowScores.of(study.reference).described()
+    arrays = {name: mapped(file) for name, file in study.reference.outputs.items()}
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def measured_shapes(study: Study) -> dict[str, tuple[int, ...]]:
+    """Output → shape of the reference's, samples first."""
+    return {name: shape for name, (shape, _) in described_outputs(study).items()}
+
+
 def channels_of(study: Study) -> dict[str, int]:
     """Output → number of its channels."""
-    shapes = {name: mapped(file).shape for name, file in study.reference.outputs.items()}
-    return {name: shape[-1] if len(shape) > 1 else 1 for name, shape in shapes.items()}
+    return {name: shape[-1] if len(shape) > 1 else 1 for name, shape in measured_shapes(study).items()}
 
 
 def constant_clauses(constant: Iterable[ConstantOutput]) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from quantlab.errors import StudyError
 from quantlab.foreign import reading
+from quantlab.gate.kept_scores import SCORES, kept_state, row_folder
 from quantlab.gate.outputs import NUMBERS
 from quantlab.intact import intact_outputs
 from quantlab.npy import mapped
 from quantlab.samples import intact_attributes, intact_groups, intact_labels
 from quantlab.store import Store
-from quantlab.types import KeptOutputs, Study, Trial, Variant
+from quantlab.types import KeptOutputs, KeptScores, Study, Trial, Variant
 
 __all__ = ["refuse_implausible"]
 
@@ -43,12 +44,18 @@ def _problems(study: Study) -> Iterator[str]:
         yield f"the slices of its samples {were}"
     if intact_groups(study.samples) != "intact":
         yield "the groups of its samples are not those that were written"
-    for output, file in study.reference.outputs.items():
-        yield from _problems_of_file(file, study, output, "the model itself")
+    reference = _scores_of(study.reference) if study.store == "scores" else None
+    if study.store == "scores":
+        yield from _problems_of_scores(study.reference, study, reference, "the model itself")
+    else:
+        for output, file in study.reference.outputs.items():
+            yield from _problems_of_file(file, study, output, "the model itself")
     measured = [trial for trial in study.trials if trial.failure is None]
     artifacts: dict[str, Variant] = {}
     for trial in measured:
         yield from _problems_of(trial, study)
+        if study.store == "scores" and trial.outputs:
+            yield from _problems_of_scores(trial, study, reference, f"{trial.setting} in {trial.runtime}")
         if trial.variant is not None:
             yield from _differences(artifacts.setdefault(trial.setting, trial.variant), trial.variant)
 
@@ -78,7 +85,28 @@ def _problems_of_output(output: str, trial: Trial, study: Study) -> Iterator[str
         return
     if file == study.reference.outputs.get(output):
         yield f"{_values(output, name, scored=scored)} are the file of the model's own outputs"
-    yield from _problems_of_file(file, study, output, name)
+    if study.store == "outputs":
+        yield from _problems_of_file(file, study, output, name)
+
+
+def _scores_of(trial: Trial) -> KeptScores | None:
+    folder = row_folder(trial) if trial.outputs else None
+    return None if folder is None else Store(folder).read(folder / SCORES, KeptScores)
+
+
+def _problems_of_scores(trial: Trial, study: Study, reference: KeptScores | None, name: str) -> Iterator[str]:
+    """What is wrong with the scores that are kept of a row, or of the model itself."""
+    kept = _scores_of(trial)
+    if kept is None:
+        yield f"the record of the scores of {name} is missing or damaged"
+    elif kept_state(row_folder(trial)) == "damaged":
+        yield f"the scores of {name} are not those that were written"
+    elif kept.samples != study.samples.n:
+        yield f"the scores of {name} are of {kept.samples:,} samples, and the study has {study.samples.n:,}"
+    elif study.scored_output not in kept.outputs:
+        yield f"{name} has no scores of the scored output '{study.scored_output}'"
+    elif reference is not None and kept.reading != reference.reading:
+        yield f"the scores of {name} were computed against other outputs of the model, or other labels"
 
 
 def _problems_of_file(file: Path, study: Study, output: str, name: str) -> Iterator[str]:

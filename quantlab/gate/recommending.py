@@ -54,22 +54,26 @@ def _no_faster(store: Store, study: Study, recommendation: Recommendation, forma
         return None
     counting = {judgement.runtime for judgement in recommendation.verdict.of(recommendation.setting).judgements}
     variant = next(trial.variant for trial in study.trials if trial.setting == recommendation.setting and trial.variant)
-    rows = store.read_costs().rows
-    float32 = {cost.runtime: cost for cost in rows if cost.setting == variant.float32}
-    runtimes: dict[str, list[str]] = {}
+    costs = store.read_costs()
+    rows, float32 = costs.rows, {cost.runtime: cost for cost in costs.rows if cost.setting == variant.float32}
+    machines: dict[str, dict[str, list[str]]] = {}
     for cost in rows:
         of_artifact = (cost.setting, cost.sha256) == (recommendation.setting, variant.sha256)
         if not of_artifact or cost.runtime not in counting or cost.runtime not in float32:
             continue
         note = speed_note(cost, float32[cost.runtime])
         if note is not None and speed(cost, float32[cost.runtime]) != "faster":
-            runtimes.setdefault(note, []).append(cost.runtime)
-    if not runtimes:
+            where = "this machine" if cost.machine == costs.machine else cost.machine.text
+            machines.setdefault(where, {}).setdefault(note, []).append(cost.runtime)
+    if not machines:
         return None
     loaded = formats[variant.format].loaded if variant.format in formats else None
     why = f": {loaded}" if loaded else ""
-    told = ", ".join(f"{note} in {joined(names)}" for note, names in runtimes.items())
-    return f"{told} on this machine{why}"
+    told = ", ".join(
+        f"{', '.join(f'{note} in {joined(names)}' for note, names in runtimes.items())} on {where}"
+        for where, runtimes in machines.items()
+    )
+    return f"{told}{why}"
 
 
 def _minimum_runtime(study: Study, name: str | None) -> str | None:

@@ -16,6 +16,10 @@ from quantlab.types.lint import Finding, LintResult, Unread
 __all__ = ["choose_hazards", "examine", "examine_file", "lint", "nearest_hazard"]
 
 
+_NAMED = 3
+"""Most ids that a message lists."""
+
+
 def lint(
     paths: Sequence[Path],
     *,
@@ -34,7 +38,7 @@ def lint(
         signature: Of SavedModels; None takes the one that is served.
 
     Raises:
-        UsageError: If a text of `select` or `ignore` matches no id.
+        UsageError: If a text of `select` or `ignore` matches no id, or no hazard is left.
     """
     hazards, findings, unread = choose_hazards(select, ignore), list[Finding](), list[Unread]()
     paths = tuple(dict.fromkeys(paths))
@@ -68,6 +72,13 @@ def choose_hazards(
     """
     chosen = _matching(select, known) if select else set(known)
     left = chosen - _matching(ignore, known)
+    if not left:
+        raise UsageError(
+            f"--ignore leaves out all that --select looks for ({', '.join(sorted(chosen)[:_NAMED])}), so nothing would "
+            f"be checked; leave one of them out"
+            if select
+            else "--ignore leaves out all hazards, so nothing would be checked; leave it out"
+        )
     return tuple(hazard for name, hazard in known.items() if name in left)
 
 

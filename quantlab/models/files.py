@@ -16,10 +16,12 @@ from quantlab.errors import ArtifactError, ModelError
 from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.formats.onnx.file import external_files
+from quantlab.formats.onnx.floats import coded_weights
 from quantlab.models.artifacts import as_artifact, narrow_dtypes, quantized_weights
 from quantlab.models.keras_layers import refuse_acting_layers
 from quantlab.models.not_models import refuse_not_a_model
 from quantlab.processes import import_path
+from quantlab.types import CODES
 
 __all__ = [
     "KerasConfig",
@@ -97,7 +99,7 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
             f"sizes, so leave --shape out"
         )
     if onnx:
-        return ModelFile(path, "ONNX", _onnx_sha256(path))
+        return ModelFile(path, "ONNX", _onnx_sha256(path), _onnx_codes(path))
     if (artifact := as_artifact(path)) is not None:
         return _artifact_file(path, *artifact)
     if path.is_dir():
@@ -256,6 +258,14 @@ def files_sha256(path: Path) -> str:
 def _onnx_sha256(path: Path) -> str:
     """SHA-256 of the file and of the external files with its weights."""
     return combined_sha256(external_files(path, ModelError))
+
+
+def _onnx_codes(path: Path) -> tuple[str, ...]:
+    """Data types of the codes that a file stores as weights; half floats are computed with as they are."""
+    try:
+        return narrow_dtypes({dtype: size for dtype, size in coded_weights(path).items() if dtype in CODES})
+    except ArtifactError as error:
+        raise ModelError(str(error)) from error
 
 
 def combined_sha256(files: Sequence[Path]) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import ModelError, QuantlabError
+from quantlab.errors import ArtifactError, ModelError, QuantlabError
 from quantlab.formats.onnx.file import graph_inputs, graphs_of, read_onnx, save_onnx, shape_of
+from quantlab.models.artifacts import as_artifact
 from quantlab.models.files import ModelFile, ModelOptions
+from quantlab.models.float_copy import float_artifact
 from quantlab.models.onnx_sums import PRECISE, saturates, with_own_weights
 from quantlab.models.reference import Reference
 from quantlab.types import ModelDescription, TensorSpec
@@ -114,11 +116,11 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
     Raises:
         ModelError: If onnxruntime cannot open it, an input or output is unsupported, or a shape does not match.
     """
-    source = file.path
+    source = _float_file(file, shaped.parent.with_name("float"))
     if options.shapes:
         source = shaped
         if not shaped.is_file():  # do not rewrite it: converters may be reading it
-            _write_shaped(file.path, options.shapes, shaped)
+            _write_shaped(source, options.shapes, shaped)
     session = open_onnx_session(source, ModelError)
     _refuse_ports(session, file.path)
     description = ModelDescription(
@@ -127,7 +129,8 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
         sha256=file.sha256,
         inputs=tuple(_spec(value, file.path) for value in session.get_inputs()),
         outputs=tuple(_spec(value, file.path) for value in session.get_outputs()),
-        parameters=_parameters(file.path),
+        parameters=_parameters(source),
+        decoded_from=file.narrow,
     )
     names = [spec.name for spec in description.outputs]
 
@@ -142,6 +145,17 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
             ) from error
 
     return Reference(description, source.absolute(), call, format="onnx")
+
+
+def _float_file(file: ModelFile, folder: Path) -> Path:
+    """The file, or a copy that computes in float32 if it is quantized."""
+    found = as_artifact(file.path)
+    if found is None:
+        return file.path
+    try:
+        return float_artifact(found[0], found[1], file.narrow, folder)
+    except ArtifactError as error:
+        raise ModelError(str(error)) from error
 
 
 def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Path) -> None:

@@ -12,7 +12,8 @@ from quantlab.preprocessing.apply import (
     tensor_of,
     values_of,
 )
-from quantlab.preprocessing.contract import Decoder, ResizeMethod, Resizer
+from quantlab.preprocessing.contract import ResizeMethod, Resizer
+from quantlab.preprocessing.decoder_contract import Decoder
 from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, placement
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
 from quantlab.preprocessing.registry import DECODERS, RESIZERS

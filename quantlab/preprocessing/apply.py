@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.preprocessing.contract import Pixels
+from quantlab.preprocessing.decoder_contract import ImageFile, words_of
 from quantlab.preprocessing.geometry import Placement, central_box, placement
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.types import Pipeline
@@ -46,7 +46,7 @@ def refuse_absent_decoder(pipeline: Pipeline) -> None:
 
 
 @contextmanager
-def opened_decoder(pipeline: Pipeline) -> Iterator[Callable[[Path], Pixels]]:
+def opened_decoder(pipeline: Pipeline) -> Iterator[Callable[[ImageFile], Pixels]]:
     """Give the function that decodes files for a pipeline; threads may share it.
 
     It returns uint8 (height, width, 3), red first, or (height, width, 1) for grey, and raises SamplesError for a file
@@ -56,7 +56,7 @@ def opened_decoder(pipeline: Pipeline) -> Iterator[Callable[[Path], Pixels]]:
         yield lambda path: decode(path, pipeline.colour == "grey")
 
 
-def sample_of(pipeline: Pipeline, path: Path, decode: Callable[[Path], Pixels]) -> Array:
+def sample_of(pipeline: Pipeline, path: ImageFile, decode: Callable[[ImageFile], Pixels]) -> Array:
     """Turn one image file into a sample.
 
     Args:
@@ -75,7 +75,7 @@ def sample_of(pipeline: Pipeline, path: Path, decode: Callable[[Path], Pixels]) 
     try:
         return tensor_of(pipeline, pixels)
     except ValueError as error:
-        raise SamplesError(f"the image '{path}' {error}") from error
+        raise SamplesError(f"{words_of(path)} {error}") from error
 
 
 def in_colours(pipeline: Pipeline, pixels: Pixels) -> Pixels:

@@ -1,45 +1,21 @@
-"""The contracts of the families of steps: decoders and resizers."""
+"""The contract of resizers, and the arrays that steps give to each other.
+
+It imports nothing of quantlab: exported programs have a copy.
+"""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Decode", "Decoder", "Pixels", "Resize", "ResizeMethod", "Resizer"]
+__all__ = ["Array", "Pixels", "Resize", "ResizeMethod", "Resizer"]
 
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
-Decode = Callable[[Path, bool], Pixels]
-"""Function from a file, and whether it must be grey, to uint8 (height, width, 3 or 1), red first.
-
-It raises SamplesError for a file that it does not decode.
-"""
 Resize = Callable[[Array, tuple[int, int], str], Array]
 """Function from (height, width, channels) and the wanted height, width and method to the resized image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoder:
-    """Turns the bytes of an image file into pixels."""
-
-    library: str
-    """The function that it calls, with its options."""
-    package: str
-    """The package to install if its module is absent."""
-    module: str
-    """The module that must be importable."""
-    opened: Callable[[], AbstractContextManager[Decode]]
-    """Function that starts what decoding needs, and gives the function that decodes; threads may share that."""
-    grey: str
-    """The formula that turns colours into grey."""
-    grey_of: Callable[[Pixels], Pixels]
-    """Function from uint8 (height, width, 3), red first, to grey (height, width, 1)."""
-    behaviour: Mapping[str, str]
-    """Kind of file → what happens to it; all decoders have the same kinds."""
 
 
 @dataclass(frozen=True, slots=True)

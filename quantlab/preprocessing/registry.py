@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from quantlab.preprocessing.contract import Decoder, Resizer
+from quantlab.preprocessing.contract import Resizer
+from quantlab.preprocessing.decoder_contract import Decoder
 from quantlab.preprocessing.decoders import opencv as opencv_decoder
 from quantlab.preprocessing.decoders import pillow as pillow_decoder
 from quantlab.preprocessing.decoders import tensorflow as tensorflow_decoder

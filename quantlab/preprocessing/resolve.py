@@ -13,13 +13,15 @@ from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
 from quantlab.preprocessing.registry import DECODERS, RESIZERS
 from quantlab.types import Pipeline, Preprocessing, TensorSpec
 
-__all__ = ["COLOURS", "LAYOUTS", "METHODS", "NO_RESIZE", "declared_values", "pipeline_for"]
+__all__ = ["COLOURS", "LAYOUTS", "METHODS", "MOST_PIXELS", "NO_RESIZE", "declared_values", "pipeline_for"]
 
 COLOURS = {"rgb": 3, "bgr": 3, "grey": 1}
 """Colour order → channels."""
 
 LAYOUTS = ("channels-last", "channels-first")
 NO_RESIZE = "none"
+MOST_PIXELS = 8192
+"""Most pixels of a side of an image, which then has 256 MB as float32 with one channel."""
 METHODS = tuple(dict.fromkeys(name for resizer in RESIZERS.values() for name in resizer.methods))
 """Every method that a resizer has."""
 
@@ -137,6 +139,18 @@ def _check_numbers(pipeline: Pipeline) -> None:
         height, width = pipeline.size
         raise UsageError(
             f"shorter_side is {side}, and the sample has {height}×{width} pixels; give at least {max(pipeline.size)}"
+        )
+    if not all(pipeline.scale):
+        given = ", ".join(f"{value:g}" for value in pipeline.scale)
+        raise UsageError(
+            f"scale is {given}, and 0 makes all pixels of a channel equal; give for example {1 / 255:.6g}, or leave "
+            f"it out"
+        )
+    longest = max(*pipeline.size, side or 0)
+    if longest > MOST_PIXELS:
+        raise UsageError(
+            f"the preprocessing makes images of {longest:,} pixels a side, and at most {MOST_PIXELS:,} are supported; "
+            f"give a smaller size"
         )
     for name, values in (("scale", pipeline.scale), ("offset", pipeline.offset)):
         if len(values) not in {1, pipeline.channels}:

@@ -8,8 +8,8 @@ that has already imported TensorFlow.
 
 from quantlab.processes.child import LONGEST_WAIT_SECONDS, Child, ChildDied, ChildStalled, living_children
 from quantlab.processes.documents import Document, tagged, untagged
-from quantlab.processes.environment import import_path, onednn, python_environment
-from quantlab.processes.forks import end_fork_servers, fork_servers, wait_for_preload, warm_up
+from quantlab.processes.environment import import_path, onednn, python_environment, usable_cores
+from quantlab.processes.forks import end_fork_servers, fork_servers, inherit_fork_server, wait_for_preload, warm_up
 from quantlab.processes.messages import messages_of
 from quantlab.processes.own_folder import OwnFolder, hold
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
@@ -37,6 +37,7 @@ __all__ = [
     "idle_children",
     "import_modules",
     "import_path",
+    "inherit_fork_server",
     "living_children",
     "messages_of",
     "onednn",
@@ -44,6 +45,7 @@ __all__ = [
     "serve",
     "tagged",
     "untagged",
+    "usable_cores",
     "wait_for_preload",
     "warm_up",
 ]

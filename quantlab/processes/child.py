@@ -93,6 +93,7 @@ class Child:
         own_log: bool = False,
     ) -> None:
         self.log, self._after = log, after
+        self.opened = ""  # the name of the variant that is open in it between two requests
         self._own_log: IO[bytes] | None = None
         if isinstance(temporary, OwnFolder):
             self._temporary: Path | None = temporary.path
@@ -101,6 +102,7 @@ class Child:
         self._copied = 0
         self._log_start: int | None = None  # where its own output begins in the log; None if it has printed nothing
         self._stopped = False
+        self.closed = False  # whether it was ended and tidied up
         self._hung_up = False
         self._outbox: queue.Queue[bytes] | None = None
         """Queue of lines that may be too long for the pipe; None until there is one."""
@@ -249,6 +251,7 @@ class Child:
             self._process.stdin.close()
         self.copy_log()
         self._tidy()
+        self.closed = True
 
     def end_of_request(self) -> None:
         """Copy the output of a finished request to the log; it must not be quoted as the cause of a later failure."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.user_modules import folders_of_users
 
-__all__ = ["import_path", "onednn", "python_environment"]
+__all__ = ["import_path", "onednn", "python_environment", "usable_cores"]
 
 _PROGRAM = {"", str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)}
 """Folders that Python may put first on `sys.path` at the start of a program."""
@@ -53,3 +53,8 @@ def onednn() -> bool:
     It holds for a whole process. Its kernels add in another order, so the last digits of outputs differ.
     """
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use, if the system reports it, else of all cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,9 +28,10 @@ class _Child(Protocol):
 class ForkServer:
     """A fork server, and this program's end of the socket pair."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
+    """None if it is the server of the program that started this one."""
     channel: socket.socket
-    log: IO[bytes]
+    log: IO[bytes] | None
     """A file without a name; messages quote it if the server has ended."""
     children: weakref.WeakSet[_Child] = field(default_factory=weakref.WeakSet)
     hung_up: bool = False
@@ -68,10 +69,15 @@ class ForkServer:
         weakref.finalize(server, log.close).atexit = False  # not in `close`, because children quote the log after it
         return server
 
+    @classmethod
+    def inherited(cls, descriptor: int) -> "ForkServer":
+        """The server that forked this process, which may ask it on a socket with this descriptor."""
+        return cls(None, socket.socket(fileno=descriptor), None)
+
     @property
     def alive(self) -> bool:
         """Whether it can still be asked."""
-        return self.process.poll() is None and not self.hung_up
+        return (self.process is None or self.process.poll() is None) and not self.hung_up
 
     @property
     def busy(self) -> bool:
@@ -93,13 +99,17 @@ class ForkServer:
 
     def last_words(self) -> str:
         """The last line that it printed, or an empty text."""
+        if self.log is None:
+            return ""
         size = os.fstat(self.log.fileno()).st_size
         lines = os.pread(self.log.fileno(), size, 0).decode(errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
-        """End the server and its children."""
+        """End the server and its children; one that is inherited only cannot be asked any more."""
         self.channel.close()
+        if self.process is None:
+            return
         try:
             self.process.wait(0.2)  # it ends its children first, unless it is in an import
         except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from quantlab.processes.fork_server import ForkServer
@@ -42,12 +42,14 @@ class Forked:
     @classmethod
     def ask(cls, server: ForkServer, request: Mapping[str, Any], log: int) -> "Forked | None":
         """Request a child from a server; None if the server is gone."""
-        their_stdin, our_stdin = os.pipe()
-        our_stdout, their_stdout = os.pipe()
-        ours, theirs = socket.socketpair()
+        their_stdin, our_stdin, our_stdout, their_stdout = pipes = _two_pipes()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:
+            _close(pipes)
+            raise
         asked = server.ask(request, [theirs.fileno(), their_stdin, their_stdout, log])
-        for descriptor in (their_stdin, their_stdout):
-            os.close(descriptor)
+        _close((their_stdin, their_stdout))
         theirs.close()
         forked = cls(server, ours, os.fdopen(our_stdin, "wb"), os.fdopen(our_stdout, "rb"))
         if asked:
@@ -163,6 +165,21 @@ class Forked:
     def __del__(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
+
+
+def _two_pipes() -> tuple[int, int, int, int]:
+    """Both ends of two pipes, or none of them."""
+    first = os.pipe()
+    try:
+        return (*first, *os.pipe())
+    except OSError:
+        _close(first)
+        raise
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _ready(descriptor: int, seconds: float) -> bool:

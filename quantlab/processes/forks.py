@@ -18,7 +18,7 @@ from quantlab.processes.fork_server import ForkServer
 from quantlab.processes.forked import Forked
 from quantlab.processes.process import Preload, Surroundings
 
-__all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "wait_for_preload", "warm_up"]
+__all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "inherit_fork_server", "wait_for_preload", "warm_up"]
 
 _READ_AT_IMPORT = (
     *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
@@ -122,7 +122,18 @@ def wait_for_preload(environment: Mapping[str, str], preload: Preload) -> None:
         end.read()
 
 
-def fork(module: str, preload: Preload, surroundings: Surroundings) -> Forked | None:
+def inherit_fork_server() -> None:
+    """Let the server that forked this process fork its children, too, if it was asked to (`PythonModule.forks`).
+
+    Then the slow modules are imported once for this process and the one that started it.
+    """
+    descriptor = os.environ.pop("QUANTLAB_FORK_SERVER", None)
+    if descriptor is not None:
+        with _lock:
+            _servers[_key(os.environ)] = ForkServer.inherited(int(descriptor))
+
+
+def fork(module: str, preload: Preload, surroundings: Surroundings, *, forks: bool = False) -> Forked | None:
     """Fork a child that runs a module; None if forking is impossible and a new process must be started."""
     for _ in range(2):  # if the server was killed, try again with a new one
         server = _server(surroundings.environment)
@@ -135,6 +146,7 @@ def fork(module: str, preload: Preload, surroundings: Surroundings) -> Forked | 
             "folder": os.getcwd(),  # noqa: PTH109 (as a text)
             "import_path": import_path(),
             "temporary": str(surroundings.temporary) if surroundings.temporary else None,
+            "forks": forks,
         }
         forked = Forked.ask(server, request, surroundings.log)
         if forked is not None:
@@ -159,4 +171,4 @@ atexit.register(end_fork_servers)  # a server in an import would notice the end 
 def fork_servers() -> set[int]:
     """The process ids of this program's living fork servers."""
     with _lock:
-        return {server.process.pid for server in _servers.values() if server.alive}
+        return {server.process.pid for server in _servers.values() if server.process is not None and server.alive}

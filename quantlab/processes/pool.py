@@ -62,11 +62,15 @@ class ChildPool:
             before = sum(kind == of for kind, _ in self._dealt)
             return self._dealt.setdefault((of, graph), lanes[before % len(lanes)])
 
-    def take(self, kinds: Collection[str], start: Callable[[], Child]) -> Child:
-        """Take an idle child of the first of `kinds` that has one, or start a new one."""
+    def take(self, kinds: Collection[str], start: Callable[[], Child], *, opened: str = "") -> Child:
+        """Take an idle child of the first of `kinds` that has one, or start a new one.
+
+        Of several, the one that has `opened` is taken.
+        """
         with self._lock:
             for kind in kinds:
                 idle = self._idle.setdefault(kind, [])
+                idle.sort(key=lambda child: child.opened == opened)  # the last one is taken
                 while idle:
                     child = idle.pop()
                     if child.usable:
@@ -77,9 +81,16 @@ class ChildPool:
         lasting.log = self.folder / lasting.log.name
         return self.keep(lasting)
 
-    def give_back(self, kind: str, child: Child) -> None:
-        """Return a child that has sent its last message, for the next job of this kind."""
+    def give_back(self, kind: str, child: Child, *, opened: str = "") -> None:
+        """Return a child that has sent its last message, for the next job of this kind.
+
+        Args:
+            kind: The kind of the child.
+            child: The child.
+            opened: Name of the variant that stays open in it; empty if none does.
+        """
         child.end_of_request()
+        child.opened = opened
         with self._lock:
             self._idle.setdefault(kind, []).append(child)
 
@@ -95,7 +106,8 @@ class ChildPool:
     def keep(self, child: Child) -> Child:
         """Register a child, which is ended with the study in any case."""
         with self._lock:
-            self._all.append(child)
+            # Those that have ended hold descriptors until they are forgotten.
+            self._all = [*(other for other in self._all if not other.closed), child]
             if self._closed:  # started while another thread stopped the study
                 child.close()
         return child

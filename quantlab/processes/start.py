@@ -23,6 +23,8 @@ class PythonModule:
 
     name: str
     preload: Preload = field(default_factory=Preload)
+    forks: bool = False
+    """Whether the fork server that forks it also forks its children (see `inherit_fork_server`)."""
 
 
 def start(program: Sequence[str] | PythonModule, surroundings: Surroundings) -> Process:
@@ -32,7 +34,7 @@ def start(program: Sequence[str] | PythonModule, surroundings: Surroundings) -> 
         OSError: If the system refuses.
     """
     if isinstance(program, PythonModule):
-        forked = forks.fork(program.name, program.preload, surroundings)
+        forked = forks.fork(program.name, program.preload, surroundings, forks=program.forks)
         if forked is not None:
             return forked
         program = [sys.executable, "-P", "-m", program.name]

@@ -29,7 +29,8 @@ from quantlab.processes import Document, hold
 from quantlab.runtimes.browser_tree import end_browser, peak_memory_bytes
 from quantlab.runtimes.bundle import DIST
 from quantlab.runtimes.page_files import Served
-from quantlab.runtimes.page_server import Parent, start_server
+from quantlab.runtimes.page_job import Parent
+from quantlab.runtimes.page_server import start_server
 from quantlab.runtimes.requests import Request, Tap, request_document, request_from
 
 __all__ = ["NOT_LOADED", "NOT_STARTED", "Requests", "Settings", "Talk", "show"]
@@ -302,14 +303,14 @@ async def _run(request: Request, host: _Host, talk: Talk) -> bool:
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
-        served = Served.of(request, DIST)
+        served = Served.of(request)
         parent = Parent(
             talk.hear_opened,
             lambda message: talk.say(served.told(message)),
             lambda wait: talk.requests.get(timeout=wait),
             memory,
         )
-        address, stop = start_server(served, parent)
+        address, stop = start_server(served, parent, DIST)
     except OSError as error:
         talk.fail(
             f"no port on 127.0.0.1 is available for the page ({error.strerror}); close programs that use many ports"

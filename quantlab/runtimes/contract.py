@@ -29,6 +29,8 @@ class Host:
     """Whether a child may be started while another variant is timed, because it is idle until its first request."""
     shows_inside: bool = True
     """Whether its children can read tensors inside a variant."""
+    stays_open: bool = False
+    """Whether a child keeps a variant open that is run in parts (`Run.opened`); otherwise each part opens it."""
     tries: bool = False
     """Whether a child makes calls that may be wrong (the request `Try`)."""
 
@@ -67,3 +69,5 @@ class Runtime:
     Raises UsageError if it is no address."""
     address: str | None = None
     """The address where it runs, if `at` made it."""
+    elsewhere: str | None = None
+    """If `analyze` cannot run it, what users do who name it, as a sentence; None otherwise."""

@@ -133,7 +133,7 @@ def _host(variables: Callable[[Job], dict[str, str]], *, tries: bool) -> Host:
         program, _ = find_node()
         return Child([program, str(BUNDLE)], log=pool.folder / "node.log", environment=variables(job), own_log=True)
 
-    return Host(kind, start, tries=tries)
+    return Host(kind, start, stays_open=True, tries=tries)
 
 
 HOST = _host(_variables, tries=True)

@@ -9,12 +9,15 @@ from quantlab.processes import Document
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.requests import Prepare, Request, Try, request_document
 
-__all__ = ["TYPES", "Served"]
+__all__ = ["TYPES", "Served", "bundled_files"]
 
 TYPES: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",
 }
 """File suffix → media type."""
@@ -27,7 +30,7 @@ class Served:
     asked: Document
     """The request, with these names instead of paths."""
     whole: Mapping[str, Path]
-    """Files that are sent whole: bundled files and external data."""
+    """Files that are sent whole: external data, and arrays of calls."""
     artifact: Path
     readable: Mapping[str, Path]
     writable: Mapping[str, Path]
@@ -35,8 +38,8 @@ class Served:
     """Name of a call's outputs without their places → the path to which they are written, as `Call.outputs`."""
 
     @classmethod
-    def of(cls, request: Request, dist: Path) -> "Served":
-        """Make it from a request and the folder of bundled files."""
+    def of(cls, request: Request) -> "Served":
+        """Make it from a request."""
         job = request.job
         external = {f"external/{place}": Path(data.file) for place, data in enumerate(job.options.external_data)}
         options = replace(
@@ -63,7 +66,7 @@ class Served:
         if isinstance(request, Try):
             request, fed, answers = _named_calls(request)
         asked = request_document(request)
-        return cls(asked, {**_bundled(dist), **external, **fed}, Path(job.artifact), readable, writable, answers)
+        return cls(asked, {**external, **fed}, Path(job.artifact), readable, writable, answers)
 
     def target(self, name: str) -> Path | None:
         """The file with this name, if a page may write it, else None."""
@@ -125,7 +128,12 @@ def _named_calls(request: Try) -> tuple[Try, dict[str, Path], dict[str, str]]:
     return replace(request, calls=calls), fed, {f"answer/{i}": call.outputs for i, call in enumerate(request.calls)}
 
 
-def _bundled(dist: Path) -> dict[str, Path]:
+def bundled_files(dist: Path) -> dict[str, Path]:
+    """The files of the bundle that pages load, by the names by which they ask for them.
+
+    Args:
+        dist: The folder of the bundle.
+    """
     pages = {path.name: path for path in (dist / "browser").glob("*") if path.suffix in TYPES}
     wasm = {path.relative_to(dist).as_posix(): path for path in (*dist.glob("*.wasm"), *dist.glob("litert/*"))}
-    return {**pages, **wasm, "": dist / "browser" / "browser.html"}
+    return {**pages, **wasm}

@@ -21,14 +21,22 @@ __all__ = ["answer", "answered", "ask", "ask_child", "run", "time"]
 _Kind = TypeVar("_Kind")
 
 
-def run(runtime: Runtime, job: Job, pool: ChildPool) -> Generator[Message, None, None]:
+def run(runtime: Runtime, job: Job, pool: ChildPool, *, opened: str = "") -> Generator[Message, None, None]:
     """Run a job in a child of the runtime's host; yield `Ready`, `Progress` after each batch, then `Done` or `Failed`.
+
+    Args:
+        runtime: Where it runs.
+        job: What is run.
+        pool: The children.
+        opened: Name of the variant, if it is run in parts: then it stays open in the child, which also takes the next
+            part, if the host allows it.
 
     Raises:
         ChildDied: If the child ends before the last message; the next call starts another.
         ChildStalled: If it sends nothing for too long.
     """
-    return ask(runtime.host, Run(replace(job, backend=runtime.backend)), pool)
+    opened = opened if runtime.host.stays_open else ""
+    return ask(runtime.host, Run(replace(job, backend=runtime.backend), opened), pool)
 
 
 def time(runtime: Runtime, job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
@@ -61,7 +69,8 @@ def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = No
     """
     kind = host.kind(request.job, pool)
     own = f"{lane.kind} of {kind}" if lane else kind
-    child = pool.take(dict.fromkeys((own, kind)), lambda: host.start(request.job, pool))
+    opened = request.opened if isinstance(request, Run) else ""
+    child = pool.take(dict.fromkeys((own, kind)), lambda: host.start(request.job, pool), opened=opened)
     last: Message | None = None
     try:
         for last in ask_child(child, request, pool):
@@ -69,10 +78,10 @@ def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = No
     finally:
         if not isinstance(last, Done) or last.ending:
             child.close()
-        elif host.lasting and lane is None:
+        elif host.lasting and lane is None and not opened:
             pool.give_back_lasting(kind, child)
         else:
-            pool.give_back(own, child)
+            pool.give_back(own, child, opened=opened)
 
 
 def ask_child(child: Child, request: Request, pool: ChildPool) -> Generator[Message, None, None]:

@@ -72,6 +72,7 @@ HOST = Host(
     kind=lambda *_: "python",
     start=_start,
     lasting=False,  # imported modules of a user stay in the process
+    stays_open=True,
     tries=True,
 )
 """The Python worker, which also runs the reference."""

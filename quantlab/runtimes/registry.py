@@ -6,6 +6,7 @@ from typing import Any
 from quantlab.formats import Format
 from quantlab.runtimes import browser, node, python, serving
 from quantlab.runtimes.contract import Runtime
+from quantlab.runtimes.phone import place as phone
 
 
 def _on(backend: str) -> Callable[[Format], bool]:
@@ -40,6 +41,22 @@ def _chromium(backend: str, description: str, *targets: str) -> Runtime:
         default=False,
         targets=targets,
         fallback="chromium-cpu" if backend != "cpu" else None,
+    )
+
+
+def _phone(backend: str, description: str) -> Runtime:
+    return Runtime(
+        name=f"phone-{backend}",
+        description=f"The user's phone ('quantlab phone'): {description}",
+        runs=_on(backend),
+        environment=phone.environment,
+        host=phone.HOST,
+        notes=browser.notes,
+        untimed=browser.untimed,
+        half=browser.stores_half,
+        backend=backend,
+        default=False,
+        elsewhere=phone.WITHOUT,
     )
 
 
@@ -92,6 +109,9 @@ RUNTIMES: Mapping[str, Runtime] = {
             default=False,
         ),
         serving.REST,
+        _phone("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web"),
+        _phone("webgl", "tfjs on the WebGL of the phone's graphics processor"),
+        _phone("webgpu", "tfjs on its WebGPU; needs https, or a USB cable"),
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

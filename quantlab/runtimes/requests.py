@@ -36,6 +36,9 @@ class Run:
 
     request: ClassVar[str] = "run"
     job: Job
+    opened: str = ""
+    """Name under which the variant stays open in the child, in place of the one before; a later run with the same name
+    does not open it again. Empty if it is opened for this run only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from quantlab.runtimes.requests import ListTaps, Tap
 from quantlab.types import TapSpec
 from quantlab.types.messages import Block, TapList, Tapped
 
-__all__ = ["Reading", "Session", "graph_taps", "open_session"]
+__all__ = ["Reading", "Session", "TensorReader", "graph_taps", "open_session"]
 
 Array = npt.NDArray[Any]
 
@@ -38,6 +38,21 @@ class Reading:
     """Tap name → (samples, …)."""
     failed: Mapping[str, str]
     """Tap name → why it could not be read."""
+
+
+class TensorReader(Protocol):
+    """Reads tensors inside a variant: a session of a runtime, or the files of another program."""
+
+    @property
+    def lane(self) -> Lane | None:
+        """The lane in which it is read; None if it needs none."""
+
+    def read(self, start: int, stop: int) -> Reading:
+        """The tensors of some samples.
+
+        Raises:
+            QuantlabError: If they cannot be read.
+        """
 
 
 def graph_taps(job: Job, pool: ChildPool) -> tuple[TapSpec, ...]:

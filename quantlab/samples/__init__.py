@@ -5,7 +5,7 @@ read, check, set calibration samples aside, select a subset, write. Labels are h
 blocks.
 """
 
-from quantlab.samples.arrays import array_of_npz, names_of_npz
+from quantlab.samples.arrays import PackedArray, array_of_npz, names_of_npz, packed_array
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.checksums import as_fed, checksums
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
@@ -13,9 +13,19 @@ from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.images import ImageFiles, image_files
 from quantlab.samples.labels import check_labels, holds_classes
-from quantlab.samples.near import NEAR_DISTANCE
-from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
+from quantlab.samples.near import MOST_IMAGES, NEAR_DISTANCE
+from quantlab.samples.opening import (
+    ACCEPTED,
+    SampleParts,
+    files_named,
+    may_hold_images,
+    open_parts,
+    open_samples,
+    open_source,
+    refuse_missing,
+)
 from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, present_file, told
+from quantlab.samples.places import is_pattern
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -25,9 +35,11 @@ from quantlab.samples.write import KEPT_BYTES, write_samples
 __all__ = [
     "ACCEPTED",
     "KEPT_BYTES",
+    "MOST_IMAGES",
     "NEAR_DISTANCE",
     "ClassNames",
     "ImageFiles",
+    "PackedArray",
     "Part",
     "SampleOptions",
     "SampleParts",
@@ -38,6 +50,7 @@ __all__ = [
     "checksums",
     "class_names_beside",
     "draw",
+    "files_named",
     "files_of",
     "holds_classes",
     "image_files",
@@ -47,14 +60,17 @@ __all__ = [
     "intact_labels",
     "intact_origins",
     "intact_samples",
+    "is_pattern",
     "labels_of",
     "labels_sha256",
+    "may_hold_images",
     "named",
     "names_of",
     "names_of_npz",
     "open_parts",
     "open_samples",
     "open_source",
+    "packed_array",
     "present_file",
     "read_class_names",
     "read_groups",

@@ -4,8 +4,9 @@ import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from quantlab.errors import SamplesError
 from quantlab.foreign import reading
 from quantlab.npy import mapped
 from quantlab.samples.labels import read_labels, to_labels
+from quantlab.samples.shards import local_shard
 from quantlab.samples.source import (
     Array,
     Block,
@@ -81,6 +83,42 @@ class _Member:
         return self._columns if self._columns is not None else self._read_whole(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file as it was when its labels were read, with which its samples must agree."""
+
+    path: Path
+    text: str
+    """The file, for messages."""
+    state: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path, text: str) -> Self:
+        return cls(path, text, _state_of(path))
+
+    def while_read(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks of the file, which is not written before the last one was read.
+
+        Raises:
+            SamplesError: If it was.
+        """
+        self._check()
+        yield from blocks
+        self._check()
+
+    def _check(self) -> None:
+        with reading(f"'{self.text}'", SamplesError, "give a file that stays there"):
+            state = _state_of(self.path)
+        if state != self.state:
+            raise local_shard(self.path, self.text).changed()
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """What changes when a file is written; its inode is not, since some network file systems number files anew."""
+    told = path.stat()
+    return told.st_size, told.st_mtime_ns
+
+
 _NPZ_REMEDY = "it is truncated or does not hold plain arrays, so write it again with numpy.savez"
 
 
@@ -93,6 +131,7 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
         SamplesError: If the file is damaged, contains other names, or its arrays differ in length.
     """
     with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
+        written = _Written.of(path, text)
         archive = stack.enter_context(zipfile.ZipFile(path))
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         names = match_names(held, inputs, text=text)
@@ -106,7 +145,7 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
         raw = to_labels(raw if offsets is None else ragged_labels(raw, offsets, n=n, text=text), n=n, text=text)
 
     def read(indices: Array) -> Iterator[Block]:
-        return _read_npz(path, names.inputs, indices=indices, text=text, tensors=tensors)
+        return written.while_read(_read_npz(path, names.inputs, indices=indices, text=text, tensors=tensors))
 
     return Source(text=text, n=n, tensors=tensors, labels=raw, read=read)
 
@@ -135,6 +174,7 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     """
     spec = only_input(inputs, text=text, kind="a .npy file")
     with reading(f"'{text}'", SamplesError, "it is truncated or not a plain array, so write it again with numpy.save"):
+        written = _Written.of(path, text)
         array = mapped(path)
     tensors = (HeldTensor(spec.name, array.shape, array.dtype),)
     n = sample_count(tensors, text=text)
@@ -142,10 +182,13 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     labels_file = next((file for file in beside if file.exists()), None)
     labels = to_labels(read_labels(labels_file), n=n, text=text) if labels_file else None
 
-    def read(indices: Array) -> Iterator[Block]:
+    def blocks(indices: Array) -> Iterator[Block]:
         for piece in pieces(indices, block_rows(tensors)):
             # Map again for each block: pages that were read stay in memory as long as the mapping exists.
             yield {spec.name: mapped(path)[piece]}
+
+    def read(indices: Array) -> Iterator[Block]:
+        return written.while_read(blocks(indices))
 
     return Source(text=text, n=n, tensors=tensors, labels=labels, read=read)
 
@@ -169,3 +212,38 @@ def array_of_npz(path: Path, name: str, *, text: str) -> Array:
     with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(path))
         return _Member(stack, archive, name).whole()
+
+
+@dataclass(frozen=True, slots=True)
+class PackedArray:
+    """An array of a `.npz` file, which is read in blocks, so that memory does not grow with its length."""
+
+    path: Path
+    name: str
+    text: str
+    """The file, for messages."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield all rows in order, in blocks of some megabytes; an array in Fortran order is one block.
+
+        Raises:
+            SamplesError: If the file is damaged.
+        """
+        step = block_rows([HeldTensor(self.name, self.shape, self.dtype)])
+        with reading(f"'{self.text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
+            member = _Member(stack, stack.enter_context(zipfile.ZipFile(self.path)), self.name)
+            for start in range(0, self.shape[0], step):
+                yield member.rows(start, min(start + step, self.shape[0]))
+
+
+def packed_array(path: Path, name: str, *, text: str) -> PackedArray:
+    """An array of a `.npz` file, of which only the header is read.
+
+    Raises:
+        SamplesError: If the file is damaged, or the array has no header that NumPy writes.
+    """
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
+        member = _Member(stack, stack.enter_context(zipfile.ZipFile(path)), name)
+        return PackedArray(path, name, text, member.shape, member.dtype)

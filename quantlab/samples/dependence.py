@@ -1,17 +1,27 @@
 """The words about samples that are not independent, and the record of the pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from quantlab.names import counted
-from quantlab.samples.duplicates import Copies, Fingerprints
+from quantlab.npy import mapped
+from quantlab.samples.duplicates import Copies, Fingerprints, thumbnails_of
 from quantlab.samples.groups import DUPLICATES, group_warnings
-from quantlab.samples.source import Array, Source
+from quantlab.samples.near import Thumbnails
+from quantlab.samples.source import Array, HeldTensor, SampleOptions, Source, block_rows, pieces
 from quantlab.samples.write import WrittenParts
 from quantlab.types import Duplicate, Duplicates, SampleSet
 
 __all__ = ["dependence_words", "duplicates_of", "excluded_words"]
+
+_MOST_PAIRS = 100_000
+"""Most pairs that are recorded."""
+_AT_ONCE = 2**13
+"""Least number of images whose thumbnails are compared together: about 1 KB each while they are made."""
+_THREADS = 2
+"""Nothing else runs meanwhile, and NumPy lets other threads run while it computes."""
 
 
 def duplicates_of(found: Copies, source: Source, indices: Array) -> Duplicates:
@@ -29,20 +39,21 @@ def duplicates_of(found: Copies, source: Source, indices: Array) -> Duplicates:
         return source.files[index].encode(errors="replace").decode() if source.files else None
 
     pairs = []
-    for copy in copies.tolist():
+    for copy in copies[:_MOST_PAIRS].tolist():
         sample, of = int(indices[copy]), int(indices[found.of[copy]])
         pairs.append(Duplicate(sample, of, round(float(found.distances[copy]), 4), file(sample), file(of)))
-    return Duplicates(len(found.of), found.equal, len(copies) - found.equal, tuple(pairs))
+    return Duplicates(len(found.of), found.equal, len(copies) - found.equal, tuple(pairs), found.searched)
 
 
-def excluded_words(written: WrittenParts, others: Sequence[Fingerprints]) -> list[str]:
+def excluded_words(written: WrittenParts, others: Sequence[Fingerprints], options: SampleOptions) -> list[str]:
     """Say how many samples are not scored because they are among others, and how many are nearly equal to those.
 
     Args:
         written: The parts; the first is scored.
         others: The samples of other parts, and calibration samples that were given.
+        options: Among how many images nearly equal ones are looked for, and whether copies are groups already.
     """
-    words = []
+    words, most = [], options.most_images
     if written.excluded:
         words.append(
             f"{counted(written.excluded, 'sample')} of '{written.samples[0].source}' {_verb(written.excluded)} equal "
@@ -54,16 +65,53 @@ def excluded_words(written: WrittenParts, others: Sequence[Fingerprints]) -> lis
             f"to calibration samples, byte by byte, and scored all the same, because too few others remain: quantized "
             f"variants may look better than they are"
         )
-    scored = written.fingerprints[0]
-    near = np.zeros(scored.n, np.bool_)
-    for other in others:
-        near |= scored.near(other)
-    if count := int(np.count_nonzero(near)):
+    if not all(other.searched for other in others):
+        words.append(
+            f"nearly equal images are looked for among at most {most:,} samples for calibration or of a search, and "
+            f"there are more, so it is unknown how many scored samples are nearly equal to one of them; give fewer"
+        )
+    if count := _near(written, [other for other in others if other.thumbnails is not None]):
+        remedy = "" if options.group == DUPLICATES else f"; draw them together with --group {DUPLICATES}"
         words.append(
             f"{counted(count, 'scored sample')} {_verb(count)} nearly equal to samples for calibration or of a search, "
-            f"so quantized variants may look better than they are; draw them together with --group duplicates"
+            f"so quantized variants may look better than they are{remedy}"
         )
     return words
+
+
+def _near(written: WrittenParts, others: Sequence[Fingerprints]) -> int:
+    """Number of scored samples that are nearly equal to one of others.
+
+    Of more scored images than are compared with each other, no thumbnails are kept: they are read again, few at a time,
+    which takes no memory that grows with their number and no time that grows with its square.
+    """
+    scored, count = written.fingerprints[0], 0
+    if not others:
+        return 0
+    at_once = max(_AT_ONCE, *(other.n for other in others))  # others are sorted again for each part
+    parts = [scored.thumbnails] if scored.searched else _thumbnails_again(written.samples[0], at_once)
+    for own in parts:
+        if own is not None:
+            near = [own.near(other.thumbnails) for other in others if other.thumbnails is not None]
+            count += int(np.count_nonzero(np.logical_or.reduce(near)))
+    return count
+
+
+def _thumbnails_again(samples: SampleSet, at_once: int) -> Iterator[Thumbnails]:
+    """The thumbnails of written samples, of so many at a time."""
+    (spec,) = samples.inputs  # images are an only input
+    file = samples.input_file(spec.name)
+    held = mapped(file)
+    rows = block_rows([HeldTensor(spec.name, held.shape, held.dtype)])
+
+    def of(places: Array) -> Thumbnails | None:
+        # Mapped again for each block: pages that were read stay in memory as long as the mapping exists.
+        return thumbnails_of({spec.name: np.asarray(mapped(file)[places])}, samples.inputs)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for places in pieces(np.arange(samples.n), at_once):
+            found = pool.map(of, pieces(places, min(rows, -(-len(places) // _THREADS))))
+            yield Thumbnails.joined([one for one in found if one is not None])
 
 
 def dependence_words(found: Copies, scored: SampleSet, codes: Array | None) -> list[str]:

@@ -6,7 +6,7 @@ equal; one that was shifted, cropped or mirrored is another sample.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,10 +17,11 @@ from quantlab.samples.near import STEPS, Thumbnails
 from quantlab.samples.source import Array, raw_bytes
 from quantlab.types import TensorSpec
 
-__all__ = ["Copies", "Fingerprints"]
+__all__ = ["Copies", "Fingerprints", "PlacedFingerprints", "thumbnails_of"]
 
 _SIDE = 16
 _DIGEST_BYTES = 16
+_WORD = 8
 _IMAGE_RANK = 4
 _MOST_FLAT = 1e-6
 """A contrast that is no larger than this share of the brightness is a rounding error."""
@@ -28,30 +29,34 @@ _MOST_FLAT = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fingerprints:
-    """What is kept of samples to find equal ones: at most 275 bytes for each."""
+    """What is kept of samples to find equal ones: 16 bytes for each, and at most 259 of an image that is compared."""
 
     digests: Array
     """(n, 16) uint8: hash of each sample's bytes, over all inputs."""
     thumbnails: Thumbnails | None
-    """None if samples are no images: the only input has rank 3 with 1 or 3 channels, last or first."""
+    """None if samples are not compared as images, or are none: the only input has rank 3 with 1 or 3 channels, last or
+    first."""
+    searched: bool = True
+    """Whether images, if samples are images, are compared as such."""
 
     @classmethod
-    def of(cls, block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Self:
+    def of(cls, block: Mapping[str, Array], inputs: Sequence[TensorSpec], *, compared: bool = True) -> Self:
         """Fingerprint consecutive samples.
 
         Args:
             block: Input name → (rows, …), in the data types in which runtimes are fed.
             inputs: The inputs in their order.
+            compared: Whether images are compared as such.
         """
-        images = _images(block[inputs[0].name]) if len(inputs) == 1 else None
-        return cls(_digests([block[spec.name] for spec in inputs]), None if images is None else _thumbnails(images))
+        digests = _digests([block[spec.name] for spec in inputs])
+        if compared:
+            return cls(digests, thumbnails_of(block, inputs))
+        return cls(digests, None, _images_of(block, inputs) is None)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """The fingerprints of consecutive blocks of one source, at least one."""
-        thumbnails = [part.thumbnails for part in parts if part.thumbnails is not None]
-        digests = np.concatenate([part.digests for part in parts])
-        return cls(digests, Thumbnails.joined(thumbnails) if thumbnails else None)
+    def room(self, n: int) -> Self:
+        """Room for the fingerprints of n samples like these; its contents are of no meaning."""
+        digests = np.empty((n, _DIGEST_BYTES), np.uint8)
+        return type(self)(digests, None if self.thumbnails is None else self.thumbnails.room(n), self.searched)
 
     @property
     def n(self) -> int:
@@ -63,15 +68,47 @@ class Fingerprints:
         """The hash of each sample's bytes, 16 bytes long."""
         return [bytes(digest) for digest in self.digests]
 
+    def among(self, others: Collection[bytes], *, length: int) -> NDArray[np.bool_]:
+        """Which samples have a hash whose first `length` bytes, 1 to 16, are among others of that length: (n,)."""
+        # NumPy sorts integers, of which there are some of 8 bytes, ten times as fast as bytes.
+        known = np.frombuffer(b"".join(others), "<u8" if length == _WORD else np.dtype((np.void, length)))
+        own = np.ascontiguousarray(self.digests[:, :length]).view(known.dtype).reshape(-1)
+        found: NDArray[np.bool_] = np.isin(own, known)
+        return found
+
     def at(self, rows: NDArray[np.intp]) -> Self:
         """The fingerprints of some samples, by position."""
-        return type(self)(self.digests[rows], None if self.thumbnails is None else self.thumbnails.at(rows))
+        thumbnails = None if self.thumbnails is None else self.thumbnails.at(rows)
+        return type(self)(self.digests[rows], thumbnails, self.searched)
 
     def near(self, others: Self) -> NDArray[np.bool_]:
         """Which samples are images that are nearly equal to one of `others`: (n,)."""
         if self.thumbnails is None or others.thumbnails is None:
             return np.zeros(self.n, np.bool_)
         return self.thumbnails.near(others.thumbnails)
+
+
+class PlacedFingerprints:
+    """The fingerprints of n samples, which may come in any order; memory holds them once."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._whole: Fingerprints | None = None
+
+    def put(self, places: NDArray[np.int64], own: Fingerprints) -> None:
+        """Keep the fingerprints of some samples at their places."""
+        if self._whole is None:
+            self._whole = own.room(self._n)
+        self._whole.digests[places] = own.digests
+        if self._whole.thumbnails is not None and own.thumbnails is not None:
+            self._whole.thumbnails.values[places] = own.thumbnails.values
+            self._whole.thumbnails.flat[places] = own.thumbnails.flat
+
+    @property
+    def whole(self) -> Fingerprints:
+        """Those of all samples, once each was put."""
+        assert self._whole is not None  # noqa: S101 (a part has at least one sample)
+        return self._whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,17 +119,18 @@ class Copies:
     """(n,): the sample that each is equal or nearly equal to, or the sample itself."""
     distances: NDArray[np.float64]
     """(n,): 0 if it is equal byte by byte, otherwise the distance of the images."""
+    searched: bool = True
+    """Whether images, if samples are images, were compared as such."""
 
     @classmethod
     def find(cls, fingerprints: Fingerprints) -> Self:
         """Compare all samples with each other: equal ones with the first of their kind, others see `Thumbnails`."""
-        _, first, places = np.unique(fingerprints.digests, axis=0, return_index=True, return_inverse=True)
-        of, distances = first[places.reshape(-1)].astype(np.int64), np.zeros(fingerprints.n)
+        of, distances = _first_equal(fingerprints.digests), np.zeros(fingerprints.n)
         if fingerprints.thumbnails is not None:
-            kinds = np.sort(first)
+            kinds = np.flatnonzero(of == np.arange(len(of)))
             leaders, apart = fingerprints.thumbnails.at(kinds).copies()
             of[kinds], distances[kinds] = kinds[leaders], apart
-        return cls(of, distances)
+        return cls(of, distances, fingerprints.searched)
 
     @property
     def codes(self) -> NDArray[np.int64]:
@@ -110,6 +148,28 @@ class Copies:
         """Number of copies that are equal byte by byte."""
         copies = self.copies
         return int(np.count_nonzero(self.distances[copies] == 0))
+
+
+def _first_equal(digests: Array) -> NDArray[np.int64]:
+    """(n,): the first sample with the same digest, which may be the sample itself."""
+    halves = np.ascontiguousarray(digests).view("<u8").reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable, so the first of equal ones comes first
+    sorted_ = halves[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (sorted_[1:] != sorted_[:-1]).any(axis=1)
+    of = np.empty(len(order), np.int64)
+    of[order] = order[begins][np.cumsum(begins) - 1]
+    return of
+
+
+def thumbnails_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Thumbnails | None:
+    """The thumbnails of consecutive samples, see `Fingerprints.of`; None if they are no images."""
+    images = _images_of(block, inputs)
+    return None if images is None else _thumbnails(images)
+
+
+def _images_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array | None:
+    return _images(block[inputs[0].name]) if len(inputs) == 1 else None
 
 
 def _digests(arrays: Sequence[Array]) -> Array:

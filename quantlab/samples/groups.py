@@ -19,9 +19,9 @@ from quantlab.names import counted, excerpt, nearest_of_many
 from quantlab.npy import mapped
 from quantlab.samples.arrays import array_of_npz, names_of_npz
 from quantlab.samples.columns import names_a_column, read_column, split_column
-from quantlab.samples.duplicates import Copies, Fingerprints
+from quantlab.samples.duplicates import Copies, Fingerprints, PlacedFingerprints
 from quantlab.samples.source import Array, SampleOptions, Source, raw_bytes
-from quantlab.samples.strata import with_classes
+from quantlab.samples.strata import in_blocks, with_classes
 from quantlab.samples.subset import CALIBRATION, SCORED, SEARCH, SEARCH_SAMPLES, Part, Parts
 from quantlab.samples.write import converted_blocks
 from quantlab.types import FileState, SampleSet, TensorSpec
@@ -47,20 +47,32 @@ _ACCEPTED = "the name of an array in the .npz file, FILE.csv:COLUMN, 'duplicates
 _Codes = NDArray[np.int64]
 
 
-def group_codes(key: str, source: Source, *, inputs: Sequence[TensorSpec]) -> _Codes:
+def group_codes(
+    key: str,
+    source: Source,
+    *,
+    inputs: Sequence[TensorSpec],
+    options: SampleOptions = SampleOptions(),  # noqa: B008 (it is frozen)
+    copy: Path | None = None,
+) -> _Codes:
     """The group of each sample of a source: (n,), from 0 in the order of the keys' values.
 
     Args:
         key: See the module.
         source: The samples; they are read once if the key is `duplicates`.
         inputs: The inputs of the model as samples are written.
+        options: Among how many images nearly equal ones are looked for, and what is told if there are more.
+        copy: A copy of the file, if the source is one at an address.
 
     Raises:
         UsageError: If the key names nothing, or all samples have the same value. With `duplicates`, equal samples are
             an error only if all are.
         SamplesError: If the values do not match the samples.
     """
-    values = _values(key, source, inputs)
+    if key == DUPLICATES:
+        values = _of_copies(source, inputs, options)
+    else:
+        values = _values(key, source, Path(source.text) if copy is None else copy)
     codes: _Codes = np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
     if int(codes.max()) == 0:
         raise UsageError(
@@ -70,17 +82,28 @@ def group_codes(key: str, source: Source, *, inputs: Sequence[TensorSpec]) -> _C
     return codes
 
 
-def _values(key: str, source: Source, inputs: Sequence[TensorSpec]) -> Array:
-    if key == DUPLICATES:
-        blocks = converted_blocks(source, np.arange(source.n, dtype=np.int64), inputs)
-        return Copies.find(Fingerprints.joined([Fingerprints.of(block, inputs) for block, _ in blocks])).codes
+def _values(key: str, source: Source, file: Path) -> Array:
     if names_a_column(key):
         path, column = split_column(key, option="--group")
         texts = read_column(path, column, n=source.n, files=source.files, samples=source.text)
         return np.array(texts, dtype=np.str_)
     if source.files:
         return _of_files(key, source)
-    return _of_array(key, source)
+    return _of_array(key, source, file)
+
+
+def _of_copies(source: Source, inputs: Sequence[TensorSpec], options: SampleOptions) -> Array:
+    placed, compared = PlacedFingerprints(source.n), source.n <= options.most_images
+    for block, places in converted_blocks(source, np.arange(source.n, dtype=np.int64), inputs):
+        placed.put(places, Fingerprints.of(block, inputs, compared=compared))
+    found = Copies.find(placed.whole)
+    if not found.searched:
+        options.warn(
+            f"--group {DUPLICATES} groups only images of '{source.text}' that are equal byte by byte, because there "
+            f"are {source.n:,}, and nearly equal ones are looked for among at most {options.most_images:,}; name "
+            f"groups with another key if there are such"
+        )
+    return found.codes
 
 
 def _of_files(key: str, source: Source) -> Array:
@@ -102,8 +125,7 @@ def _of_files(key: str, source: Source) -> Array:
 _EXAMPLE = r"give a regular expression with one group for the names of the files, for example 'patient(\d+)_'"
 
 
-def _of_array(key: str, source: Source) -> Array:
-    path = Path(source.text)
+def _of_array(key: str, source: Source, path: Path) -> Array:
     if path.suffix != ".npz" or not path.is_file():
         raise UsageError(f"--group '{excerpt(key)}' names nothing in '{source.text}'; give {_ACCEPTED}")
     known = names_of_npz(path, text=source.text)
@@ -202,8 +224,8 @@ def split_groups(source: Source, codes: _Codes, *, options: SampleOptions, calib
 
     Groups for calibration and search are drawn in random order, in proportion to the classes of their most frequent
     labels, as long as they fit into the number of samples that a part shall have; a part without any gets the smallest
-    group. The scored part is the beginning of one random order of the other groups, so that a higher limit adds groups
-    and keeps the others.
+    group. The scored part is the beginning of one random order of the other groups, stored in blocks (see `in_blocks`),
+    so that a higher limit adds groups behind the others, unless a group is larger than the lower limit.
 
     Raises:
         UsageError: If no group fits into the limit.
@@ -227,7 +249,7 @@ def split_groups(source: Source, codes: _Codes, *, options: SampleOptions, calib
             parts[name] = Part(name, chosen, words)
             rest = np.setdiff1d(rest, chosen, assume_unique=True)
     scored = rest
-    if options.limit is not None and options.limit < len(rest):
+    if options.limit is not None:  # even one that is never reached, so that a study grows until it has all
         smallest = int(np.bincount(codes[rest])[np.unique(codes[rest])].min())
         if smallest > options.limit:
             raise UsageError(
@@ -240,13 +262,20 @@ def split_groups(source: Source, codes: _Codes, *, options: SampleOptions, calib
 
 
 def _beginning(codes: _Codes, rest: Array, limit: int, seed: int) -> Array:
-    """Ascending positions of the first groups in a random order that have at most `limit` samples; at least one."""
+    """Positions of the first groups in a random order that have at most `limit` samples; at least one.
+
+    They are stored in blocks of this order, see `in_blocks`.
+    """
     groups, places = np.unique(codes[rest], return_inverse=True)
     sizes = np.bincount(places)
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(SCORED,))))
     order = random.permutation(len(groups))
     order = order[sizes[order] <= limit]
-    return np.asarray(rest[np.isin(places, order[np.cumsum(sizes[order]) <= limit])])
+    order = order[np.cumsum(sizes[order]) <= limit]
+    turn = np.full(len(groups), len(groups))
+    turn[order] = np.arange(len(order))
+    by_group = np.argsort(turn[places], kind="stable")
+    return in_blocks(rest[by_group[: int(sizes[order].sum())]])
 
 
 def _drawn(source: Source, codes: _Codes, rest: Array, count: int, drawing: tuple[int, int, int]) -> Array:

@@ -1,6 +1,7 @@
 """A folder of images as a source: one subfolder per class, or unlabelled images directly in the folder."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import listed
@@ -23,7 +25,9 @@ from quantlab.samples.source import (
     only_input,
     pieces,
 )
-from quantlab.types import Pipeline, Preprocessing, TensorSpec
+from quantlab.samples.stored import made_of, recipe
+from quantlab.samples.tables import format_of
+from quantlab.types import ImageBytes, Pipeline, Preprocessing, TensorSpec
 
 __all__ = ["SUFFIXES", "ImageFiles", "image_files", "open_images"]
 
@@ -61,10 +65,12 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
         HeldTensor(spec.name, (len(files.paths), *pipeline.shape), dtype if dtype.kind == "f" else np.dtype(np.int64)),
     )
 
+    contents = _Contents(files.paths, recipe([pipeline], spec))
+
     def read(indices: Array) -> Iterator[Block]:
         with opened_decoder(pipeline) as decode, ThreadPoolExecutor(os.cpu_count()) as pool:
             for piece in pieces(indices, block_rows(tensors)):
-                samples = pool.map(lambda index: sample_of(pipeline, files.paths[index], decode), piece)
+                samples = pool.map(lambda index: sample_of(pipeline, contents.image(index), decode), piece.tolist())
                 yield {spec.name: np.stack(list(samples))}
 
     words = _words(pipeline, preprocessing, files.classes)
@@ -77,7 +83,45 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
         preprocessing=words,
         files=tuple(path.relative_to(folder).as_posix() for path in files.paths),
         classes=tuple(files.classes),
+        made_of=contents.made_of if contents.how is not None else None,
     )
+
+
+class _Contents:
+    """The bytes of files, with a hash of each that must be the same whenever a file is read."""
+
+    def __init__(self, paths: Sequence[Path], how: bytes | None) -> None:
+        self._paths, self.how = paths, how
+        self._hashes = np.zeros((len(paths), 2), np.uint64)
+        self._hashed = np.zeros(len(paths), np.bool_)
+
+    def image(self, index: int) -> Path | ImageBytes:
+        """A file, to be decoded; the path of one that cannot be read, which the decoder reports.
+
+        Raises:
+            SamplesError: If it has other bytes than before.
+        """
+        path = self._paths[index]
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return path
+        digest = made_of(self.how or b"", content)
+        if self._hashed[index] and (self._hashes[index] != digest).any():
+            raise SamplesError(
+                f"the image '{path}' changed while it was read, but every runtime must be fed the same samples; run "
+                f"the command again when nothing writes to it"
+            )
+        self._hashes[index], self._hashed[index] = digest, True
+        return ImageBytes(path, content)
+
+    def made_of(self, indices: Array) -> NDArray[np.uint64]:
+        """See `Source.made_of`; files that were not read yet are read."""
+        for index in indices[~self._hashed[indices]].tolist():
+            self.image(index)
+        hashes, unreadable = self._hashes[indices], ~self._hashed[indices]
+        hashes[unreadable] = np.frombuffer(os.urandom(hashes[unreadable].nbytes), np.uint64).reshape(-1, 2)  # like none
+        return hashes
 
 
 def _images(folder: Path) -> list[Path]:
@@ -118,10 +162,34 @@ def image_files(folder: Path, text: str, classes: Sequence[str] | None) -> Image
 
 def _deeper(folder: Path) -> str:
     """Continuation of the message for a folder without images at the expected depth."""
-    image = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES), None)
+    image = _first_image(folder)
     if image is None:
-        return "; give a folder with one folder of images for each class"
+        return f"; give a folder with one folder of images for each class{_or_records(folder)}"
     return f" in subfolders, but '{image.relative_to(folder)}'; give the folder that directly holds the class folders"
+
+
+def _or_records(folder: Path) -> str:
+    """How to name the files of records that lie in a folder without images; empty if there are none."""
+    endings: Counter[str] = Counter()
+    for path in folder.iterdir():
+        name, kind = path.name.lower(), format_of(path.name)
+        if kind is not None and path.is_file():
+            suffix = next(one for one in kind.suffixes if one in name)
+            endings[suffix if name.endswith(suffix) else f"{suffix}*"] += 1
+    if not endings:
+        return ""
+    (ending, _), *_ = endings.most_common(1)
+    return f", or name the files in this one by a pattern in quotes: '{folder}/*{ending}'"
+
+
+def _first_image(folder: Path) -> Path | None:
+    """An image at any depth; folders that cannot be read, or that vanish meanwhile, are passed over."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        name = next((name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES), None)
+        if name is not None:
+            return Path(place, name)
+    return None
 
 
 def _numbered(names: Sequence[str]) -> bool:

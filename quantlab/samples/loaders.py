@@ -1,20 +1,26 @@
-"""A user's `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
+"""A user's `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes.
+
+Of a function whose attribute `endless` is true, each pass takes the first samples only, and no element more.
+"""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from quantlab.errors import SamplesError
-from quantlab.names import shape_words
+from quantlab.errors import SamplesError, UsageError
+from quantlab.names import counted, shape_words
 from quantlab.samples.check import check_tensor, fits
 from quantlab.samples.labels import to_labels
 from quantlab.samples.source import (
     Array,
     Block,
     HeldTensor,
+    SampleOptions,
     Source,
     block_rows,
     match_names,
@@ -24,7 +30,11 @@ from quantlab.samples.source import (
     sample_count,
 )
 from quantlab.types import TensorSpec
-from quantlab.user_functions import STALL_SECONDS, Given, called_loader
+from quantlab.user_functions import CalledLoader, Given, called_loader
+from quantlab.user_requests import Next
+
+MOST_EMPTY = 1000
+"""So many batches without samples in a row, of a loader without an end, are refused: no sample may ever come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +43,17 @@ class _Batch:
 
     inputs: Block
     labels: Array | None
+    single: bool = False
+    """Whether the element was one sample, without a dimension for samples."""
 
     @property
     def n(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    def beginning(self, n: int) -> "_Batch":
+        """Its first samples."""
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(self, inputs={name: values[:n] for name, values in self.inputs.items()}, labels=labels)
 
 
 class _Digest:
@@ -55,14 +72,49 @@ class _Digest:
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
 
+_LABELS_APART = 4096
+"""Most arrays of labels that are kept apart: one for each sample would take 15 times the memory of its label."""
+
+
+@dataclass(slots=True)
+class _Labels:
+    """The labels of one batch after the other."""
+
+    text: str
+    joined: list[Array] = field(default_factory=list)
+    """Of many batches each."""
+    apart: list[Array] = field(default_factory=list)
+    """Of one batch each, behind the others."""
+
+    def add(self, labels: Array) -> None:
+        self.apart.append(labels.copy())
+        if len(self.apart) == _LABELS_APART:
+            self.joined.append(_concatenated(self.apart, self.text))
+            self.apart.clear()
+
+    def all(self, n: int) -> Array | None:
+        """Those of all n samples, as they are stored; None without any."""
+        parts = [*self.joined, *self.apart]
+        return to_labels(_concatenated(parts, self.text), n=n, text=self.text) if parts else None
+
+
+def _concatenated(labels: Sequence[Array], text: str) -> Array:
+    try:
+        return np.concatenate(labels)
+    except ValueError as error:
+        raise SamplesError(f"the labels of '{text}' differ in shape ({error}); give all the same shape") from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """Results of the first pass."""
 
     tensors: tuple[HeldTensor, ...]
-    labels: list[Array]
-    """Labels of each batch; empty if unlabelled."""
+    labels: _Labels
+    """Labels of all batches; none if unlabelled."""
     digest: dict[str, str]
+    endless: bool
+    """Whether the function says that it has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +123,55 @@ class _Loader:
 
     text: str
     inputs: tuple[TensorSpec, ...]
-    stall_seconds: float
+    options: SampleOptions
 
-    def batches(self) -> Iterator[_Batch]:
-        """One pass; every batch is checked against the model and against the first batch.
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Iterator[_Batch], bool]]:
+        """One pass, whose batches are checked against the model and the first batch; and whether it has no end.
 
         Raises:
             SamplesError: If the function raises, or returns samples that do not match.
+            UsageError: If it has no end, and nothing says how many samples are wanted.
         """
+        with called_loader(self.text, SamplesError, self.options.stall_seconds) as called:
+            batches = self._beginning(called) if called.endless else map(self._batch, called.elements())
+            yield self._checked(batches), called.endless
+
+    def _checked(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
         first: _Batch | None = None
-        with called_loader(self.text, SamplesError, self.stall_seconds) as elements:
-            for given in elements:
-                batch = self._batch(given)
-                if first is None:
-                    first = batch
-                    for spec in self.inputs:
-                        check_tensor(spec, _held(spec.name, batch.inputs[spec.name]), text=self.text)
-                self._check_like(batch, first)
-                yield batch
+        for batch in batches:
+            if first is None:
+                first = batch
+                for spec in self.inputs:
+                    check_tensor(spec, _held(spec.name, batch.inputs[spec.name]), text=self.text)
+            self._check_like(batch, first)
+            yield batch
+
+    def _beginning(self, called: CalledLoader) -> Iterator[_Batch]:
+        """The first samples of a function that has no end, which is then closed; no element more is taken.
+
+        Raises:
+            SamplesError: If it gives `MOST_EMPTY` empty batches in a row.
+        """
+        left = self.options.first
+        if left is None:
+            raise UsageError(
+                f"the loader '{self.text}' has no end, as its attribute 'endless' says; say with --limit how many "
+                f"samples are scored, or give a loader that ends"
+            )
+        asked, empty = Next(most=1), 0  # the first one tells whether elements are batches
+        while left > 0 and (group := called.take(asked)):
+            for batch in map(self._batch, group):
+                yield batch.beginning(max(left, 0))
+                left -= batch.n
+                empty = 0 if batch.n else empty + 1
+                if empty == MOST_EMPTY:
+                    raise SamplesError(
+                        f"the loader '{self.text}' gave {MOST_EMPTY:,} batches without samples in a row, and has no "
+                        f"end, as its attribute 'endless' says; give samples, or a loader that ends"
+                    )
+                asked = Next(most=left, batches=not batch.single)
+        called.end()
 
     def _batch(self, given: Given) -> _Batch:
         labels = given.labels
@@ -101,7 +184,7 @@ class _Loader:
             labels = given.arrays.get(names.labels or "") if labels is None else labels
         batch = _Batch(arrays, labels)
         if not given.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
-            batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels))
+            batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels), single=True)
         return batch
 
     def _check_like(self, batch: _Batch, first: _Batch) -> None:
@@ -123,7 +206,13 @@ class _Loader:
             sample_count(held, text=self.text)
 
 
-def open_loader(text: str, *, inputs: Sequence[TensorSpec], stall_seconds: float = STALL_SECONDS) -> Source:
+def open_loader(
+    text: str,
+    *,
+    inputs: Sequence[TensorSpec],
+    options: SampleOptions = SampleOptions(),  # noqa: B008 (it is frozen)
+    clock: Callable[[], float] = time.monotonic,
+) -> Source:
     """Open a function without arguments that returns samples.
 
     It may return `x`, `(x, y)`, a dict by input name (labels under `y` or `labels`), `(dict, y)`, or a generator,
@@ -131,45 +220,79 @@ def open_loader(text: str, *, inputs: Sequence[TensorSpec], stall_seconds: float
     with the model's input, distinguishes samples from batches. The function is called twice: here to count, and by
     `Source.read` to read; only labels are kept in between. The current folder is searched for the module too.
 
+    Args:
+        text: `module:function`. If the function has a true attribute `endless`, each pass takes the first samples only.
+        inputs: The inputs of the model.
+        options: The time limit, the number of first samples, and what is told while samples are counted.
+        clock: Seconds since any moment.
+
     Raises:
-        SamplesError: If the function does not exist, raises, never ends, or returns samples that do not match; from
-            `read`, if its second pass returns other bytes.
+        SamplesError: If the function does not exist, raises, never ends, gives `MOST_EMPTY` empty batches in a row
+            without an end, or returns samples that do not match; from `read`, if its second pass returns other bytes.
+        UsageError: If it has no end, and `options.first` is None.
     """
-    loader = _Loader(text, tuple(inputs), stall_seconds)
-    seen = _first_pass(loader)
+    loader = _Loader(text, tuple(inputs), options)
+    seen = _first_pass(loader, _Told(text, options.warn, clock, clock()))
 
     def read(indices: Array) -> Iterator[Block]:
         return _second_pass(loader, indices, seen=seen)
 
     n = sample_count(seen.tensors, text=text)
-    return Source(text=text, n=n, tensors=seen.tensors, labels=_joined(seen.labels, n=n, text=text), read=read)
+    return Source(text=text, n=n, tensors=seen.tensors, labels=seen.labels.all(n), read=read, endless=seen.endless)
 
 
-def _first_pass(loader: _Loader) -> _Seen:
-    digest, labels, n = _Digest(), list[Array](), 0
+@dataclass(slots=True)
+class _Told:
+    """Tells how many samples were counted, since a function that never ends would otherwise be waited for in silence.
+
+    It does so after a minute, and each time that the count has taken twice as long.
+    """
+
+    text: str
+    warn: Callable[[str], None]
+    clock: Callable[[], float]
+    began: float
+    after: float = 60.0
+
+    def counted(self, n: int) -> None:
+        if self.clock() - self.began < self.after:
+            return
+        self.after *= 2
+        self.warn(
+            f"the loader '{self.text}' gave {counted(n, 'sample')} so far, and all are counted first; if it has no "
+            f"end, set '{self.text.rpartition(':')[2]}.endless = True' behind the function, and give --limit"
+        )
+
+
+def _first_pass(loader: _Loader, told: _Told) -> _Seen:
+    digest, labels, n = _Digest(), _Labels(loader.text), 0
     first: _Batch | None = None
-    for batch in loader.batches():
-        digest.add(batch)
-        first = first or _Batch({name: values[:0].copy() for name, values in batch.inputs.items()}, None)
-        n += batch.n
-        if batch.labels is not None:
-            labels.append(batch.labels.copy())
+    with loader.opened() as (batches, endless):
+        for batch in batches:
+            digest.add(batch)
+            first = first or _Batch({name: values[:0].copy() for name, values in batch.inputs.items()}, None)
+            n += batch.n
+            if batch.labels is not None:
+                labels.add(batch.labels)
+            if not endless:
+                told.counted(n)
     if first is None:
         raise SamplesError(f"the loader '{loader.text}' gave no samples; give at least one")
     arrays = ((spec.name, first.inputs[spec.name]) for spec in loader.inputs)
     tensors = tuple(HeldTensor(name, (n, *values.shape[1:]), values.dtype) for name, values in arrays)
-    return _Seen(tensors, labels, digest.value())
+    return _Seen(tensors, labels, digest.value(), endless)
 
 
 def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Block]:
     digest, start, rows = _Digest(), 0, block_rows(seen.tensors)
-    for batch in loader.batches():
-        digest.add(batch)
-        stop = start + batch.n
-        wanted = indices[np.searchsorted(indices, start) : np.searchsorted(indices, stop)] - start
-        for piece in pieces(wanted, rows):
-            yield {name: values[piece] for name, values in batch.inputs.items()}
-        start = stop
+    with loader.opened() as (batches, _):
+        for batch in batches:
+            digest.add(batch)
+            stop = start + batch.n
+            wanted = indices[np.searchsorted(indices, start) : np.searchsorted(indices, stop)] - start
+            for piece in pieces(wanted, rows):
+                yield {name: values[piece] for name, values in batch.inputs.items()}
+            start = stop
     if digest.value() != seen.digest:
         raise SamplesError(
             f"the loader '{loader.text}' gave other samples on its second pass, but every runtime must be fed the "
@@ -200,13 +323,3 @@ def _one(labels: Array | None) -> Array | None:
 
 def _held(name: str, values: Array) -> HeldTensor:
     return HeldTensor(name, values.shape, values.dtype)
-
-
-def _joined(labels: Sequence[Array], *, n: int, text: str) -> Array | None:
-    if not labels:
-        return None
-    try:
-        raw = np.concatenate(labels)
-    except ValueError as error:
-        raise SamplesError(f"the labels of '{text}' differ in shape ({error}); give all the same shape") from error
-    return to_labels(raw, n=n, text=text)

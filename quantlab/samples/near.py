@@ -1,18 +1,25 @@
 """Finds nearly equal thumbnails among many, without comparing all pairs of them.
 
 A mean over blocks, and any other projection of a thumbnail, differs at most as much as the thumbnail does. Therefore
-thumbnails are sorted by one projection, those within reach are compared by 8 × 8 means in one product of matrices, and
-what is left is compared exactly, in integers.
+thumbnails are sorted by one projection, those within reach of a block by another one, and those within reach of a part
+of it by a third one. What is within reach by all three is compared by 8 × 8 means in products of matrices, and what is
+left is compared exactly, in integers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEAR_DISTANCE", "STEPS", "Thumbnails"]
+__all__ = ["MOST_IMAGES", "NEAR_DISTANCE", "STEPS", "Thumbnails"]
+
+MOST_IMAGES = 100_000
+"""Images among which nearly equal ones are found: thumbnails take at most 259 bytes each, and the time grows with the
+square of their number. It holds for the scored images, and with `--group duplicates` for all of a source; among more,
+only those that are equal byte by byte are found. Any number of scored images is compared with those of another part, of
+which there may be so many."""
 
 NEAR_DISTANCE = 0.05
 """Largest distance of nearly equal images, in units of their contrast.
@@ -29,8 +36,22 @@ _COLOUR_DISTANCE = 2 * NEAR_DISTANCE
 """Colours are means over the whole image, which noise does not move; this much is a visible change."""
 _ROUNDING = 1e-3
 """Reserve for float32: a product of matrices may differ by 1e-6 of squares up to 4² units."""
+_BLOCK_ROWS = 8192
+"""Rows of which the candidates are found together: so many that a few of them, in the order of the second projection,
+span little of it."""
+_TILE_ROWS = (1024, 128)
+"""Rows of a part of a block, and of a part of that: the fewer, the fewer others are within their reach."""
+_FEW_PAIRS = 2**17
 _BLOCK_PAIRS = 4 * 2**20
+_MOST_PAIRS = 2**19
+"""Most pairs of candidates of a block that are compared before it is known which are copies of others. There are more
+only if very many images are nearly equal, as those of a camera that stands still."""
 _COMPARED_PAIRS = 2**14
+_ROWS = 2**12
+"""Thumbnails whose means are computed at a time."""
+
+
+_Rows = int | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +71,10 @@ class Thumbnails:
         values, flat = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "flat"))
         return cls(values, parts[0].shape, flat)
 
+    def room(self, n: int) -> Self:
+        """Room for n thumbnails like these; its contents are of no meaning."""
+        return type(self)(np.empty((n, self.values.shape[1]), np.int8), self.shape, np.empty(n, np.bool_))
+
     def at(self, rows: NDArray[np.intp]) -> Self:
         """Some of them, by position."""
         return type(self)(self.values[rows], self.shape, self.flat[rows])
@@ -65,14 +90,19 @@ class Thumbnails:
         leader, distances = np.arange(len(self.flat), dtype=np.int64), np.zeros(len(self.flat))
         sorted_ = _Sorted.of(self)
         order, copied = sorted_.order, np.zeros(len(sorted_.order), np.bool_)
-        for start, stop, end in sorted_.blocks(sorted_):
-            mask = np.triu(sorted_.candidates(start, stop, sorted_, start, end), 1)
-            for row in (start + np.flatnonzero(mask.any(axis=1))).tolist():
+
+        def apart_at(rows: _Rows, columns: _Rows) -> NDArray[np.float64]:
+            return self._apart(order[rows], self, order[columns])
+
+        for start, stop, _, end in sorted_.blocks(sorted_):
+            left = start + np.flatnonzero(~copied[start:end])
+            for row, near_by in sorted_.candidates(left[left < stop], sorted_, left, apart_at):
                 if copied[row]:
                     continue
-                partners = start + np.flatnonzero(mask[row - start])
-                partners = partners[~copied[partners]]
-                apart = self._apart(order[row], self, order[partners])
+                partners = near_by[(near_by > row) & ~copied[near_by]]
+                if not len(partners):  # each row is near to itself
+                    continue
+                apart = apart_at(row, partners)
                 near = apart <= NEAR_DISTANCE
                 copied[partners[near]] = True
                 leader[order[partners[near]]], distances[order[partners[near]]] = order[row], apart[near]
@@ -84,21 +114,22 @@ class Thumbnails:
         if self.shape != others.shape or self.values.shape[1] != others.values.shape[1]:
             return found
         mine, theirs = _Sorted.of(self), _Sorted.of(others)
-        for start, stop, end in mine.blocks(theirs):
-            begin = int(np.searchsorted(theirs.places, mine.places[start] - _reach()))
-            mask = mine.candidates(start, stop, theirs, begin, end)
-            for row in np.flatnonzero(mask.any(axis=1)).tolist():
-                place = mine.order[start + row]
-                apart = self._apart(place, others, theirs.order[begin + np.flatnonzero(mask[row])])
-                found[place] = bool((apart <= NEAR_DISTANCE).any())
+
+        def apart_at(rows: _Rows, columns: _Rows) -> NDArray[np.float64]:
+            return self._apart(mine.order[rows], others, theirs.order[columns])
+
+        for start, stop, begin, end in mine.blocks(theirs):
+            for row, columns in mine.candidates(np.arange(start, stop), theirs, np.arange(begin, end), apart_at):
+                found[mine.order[row]] = bool((apart_at(row, columns) <= NEAR_DISTANCE).any())
         return found
 
-    def _apart(self, row: int, others: Self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Root mean square differences of one from some of others; infinite where the colours differ."""
-        grey, one, apart = self.shape[0] * self.shape[1], self.values[row].astype(np.int32), np.empty(len(rows))
-        for start in range(0, len(rows), _COMPARED_PAIRS):
+    def _apart(self, rows: _Rows, others: Self, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Root mean square differences of one or as many from some of others; infinite where the colours differ."""
+        grey, apart = self.shape[0] * self.shape[1], np.empty(len(columns))
+        mine = np.broadcast_to(rows, columns.shape)
+        for start in range(0, len(columns), _COMPARED_PAIRS):
             some = slice(start, start + _COMPARED_PAIRS)
-            difference = others.values[rows[some]] - one
+            difference = others.values[columns[some]] - self.values[mine[some]].astype(np.int32)
             mean = np.einsum("ij,ij->i", difference[:, :grey], difference[:, :grey]) / grey
             other_colour = (np.abs(difference[:, grey:]) > _COLOUR_DISTANCE * STEPS).any(axis=1)
             apart[some] = np.where(other_colour, np.inf, np.sqrt(mean) / STEPS)
@@ -128,25 +159,100 @@ class _Sorted:
         order = np.argsort(places, kind="stable")
         return cls(rows[order], places[order], coarse[order].astype(np.float32))
 
-    def blocks(self, others: "_Sorted") -> Iterator[tuple[int, int, int]]:
-        """Ranges of rows, and the end of the range of others within their reach."""
-        start = 0
-        while start < len(self.order):
-            within = int(np.searchsorted(others.places, self.places[start] + 2 * _reach())) + 1
-            stop = min(len(self.order), start + max(1, min(512, _BLOCK_PAIRS // within)))
-            yield start, stop, int(np.searchsorted(others.places, self.places[stop - 1] + _reach(), "right"))
-            start = stop
+    def blocks(self, others: "_Sorted") -> Iterator[tuple[int, int, int, int]]:
+        """Ranges of rows, and the range of others within their reach."""
+        for start in range(0, len(self.order), _BLOCK_ROWS):
+            stop = min(len(self.order), start + _BLOCK_ROWS)
+            begin = int(np.searchsorted(others.places, self.places[start] - _reach()))
+            yield start, stop, begin, int(np.searchsorted(others.places, self.places[stop - 1] + _reach(), "right"))
 
-    def candidates(self, start: int, stop: int, others: "_Sorted", begin: int, end: int) -> NDArray[np.bool_]:
-        """Which of a range may be near to which of a range of others: (rows, others)."""
-        mine, theirs = self.coarse[start:stop], others.coarse[begin:end]
-        squares = (mine**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * (mine @ theirs.T)
-        near: NDArray[np.bool_] = squares <= NEAR_DISTANCE**2 + _ROUNDING
-        return near
+    def candidates(
+        self,
+        rows: NDArray[np.intp],
+        others: "_Sorted",
+        columns: NDArray[np.intp],
+        apart: "Callable[[_Rows, _Rows], NDArray[np.float64]]",
+    ) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Rows that may be near to some columns of others, ascending, and those columns, ascending.
+
+        Args:
+            rows: Positions here.
+            others: Where the columns are.
+            columns: Positions there.
+            apart: The distances of pairs of rows and columns, which leaves out most before the caller looks.
+        """
+        pairs = self._pairs(rows, others, columns)
+        if pairs is None:
+            some = max(1, min(512, _BLOCK_PAIRS // len(columns)))
+            for first in range(0, len(rows), some):
+                masks = _may_be_near(self.coarse[rows[first : first + some]], others.coarse[columns])
+                yield from ((row, columns[mask]) for row, mask in zip(rows[first:].tolist(), masks, strict=False))
+            return
+        near = apart(*pairs) <= NEAR_DISTANCE
+        of_rows, of_columns = pairs[0][near], pairs[1][near]
+        order = np.lexsort((of_columns, of_rows))
+        found, begins = np.unique(of_rows[order], return_index=True)
+        yield from zip(found.tolist(), np.split(of_columns[order], begins[1:]), strict=bool(len(found)))
+
+    def _pairs(
+        self, rows: NDArray[np.intp], others: "_Sorted", columns: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+        """The rows and columns of pairs that may be near; None if there are too many."""
+        found, count = [(rows[:0], columns[:0])], 0
+        for some, within in self._tiles(rows, others, columns, _TILE_ROWS):
+            of_rows, of_columns = np.nonzero(_may_be_near(self.coarse[some], others.coarse[within]))
+            count += len(of_rows)
+            if count > _MOST_PAIRS:
+                return None
+            found.append((some[of_rows], within[of_columns]))
+        return np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found])
+
+    def _tiles(
+        self, rows: NDArray[np.intp], others: "_Sorted", columns: NDArray[np.intp], sizes: Sequence[int]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Parts of the rows, and the columns within their reach along one more projection for each of the sizes."""
+        if not sizes or len(rows) * len(columns) < _FEW_PAIRS:
+            yield rows, columns
+            return
+        across = _widest(self.coarse[rows])
+        mine, theirs = self.coarse[rows] @ across, others.coarse[columns] @ across
+        rows, columns = rows[np.argsort(mine)], columns[np.argsort(theirs)]
+        mine, theirs = np.sort(mine), np.sort(theirs)
+        for first in range(0, len(rows), sizes[0]):
+            last = min(first + sizes[0], len(rows)) - 1
+            begin = int(np.searchsorted(theirs, mine[first] - _reach()))
+            end = int(np.searchsorted(theirs, mine[last] + _reach(), "right"))
+            yield from self._tiles(rows[first : last + 1], others, columns[begin:end], sizes[1:])
+
+
+def _may_be_near(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of some may be near to which of others: (mine, theirs)."""
+    # The square of a difference as one product: |a|² + |b|² − 2 a·b.
+    left = np.hstack([-2 * mine, _squares(mine), np.ones((len(mine), 1), np.float32)])
+    right = np.hstack([theirs, np.ones((len(theirs), 1), np.float32), _squares(theirs)])
+    near: NDArray[np.bool_] = left @ right.T <= np.float32(NEAR_DISTANCE**2 + _ROUNDING)
+    return near
+
+
+def _squares(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    sums: NDArray[np.float32] = (values**2).sum(axis=1, keepdims=True)
+    return sums
+
+
+def _widest(coarse: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The unit vector along which thumbnails of a block differ most."""
+    centred = coarse.astype(np.float64) - coarse.mean(axis=0, dtype=np.float64)
+    vector: NDArray[np.float64] = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    return vector
 
 
 def _coarse(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDArray[np.float64], int]:
     """Weighted means of at most 8 × 8 blocks, and the number of their rows."""
+    parts = [_block_means(values[start : start + _ROWS], shape) for start in range(0, max(1, len(values)), _ROWS)]
+    return np.concatenate([means for means, _ in parts]), parts[0][1]
+
+
+def _block_means(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDArray[np.float64], int]:
     means: NDArray[np.float64] = values[:, : shape[0] * shape[1]].reshape(-1, *shape).astype(np.float64)
     weights = []
     for axis, length in enumerate(shape, start=1):

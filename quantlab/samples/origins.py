@@ -77,7 +77,7 @@ def present_file(samples: SampleSet, name: str) -> Path | None:
 
 
 def indices_of(samples: SampleSet) -> npt.NDArray[np.int64]:
-    """Return the position of each sample of a written set in its source, (n,), ascending.
+    """Return the position of each sample of a written set in its source, (n,), in the order of the set.
 
     Raises:
         OSError: If the set does not record them.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quantlab.errors import SamplesError
 from quantlab.names import counted, listed
+from quantlab.samples.near import MOST_IMAGES
 from quantlab.types import Preprocessing, TensorSpec
 from quantlab.user_functions import STALL_SECONDS
 
@@ -48,10 +49,15 @@ class SampleOptions:
     """First `KEPT_BYTES` bytes of hashes of samples that are not scored, because something was tuned on them."""
     stall_seconds: float = STALL_SECONDS
     """Time limit for each element of a user's loader."""
+    first: int | None = None
+    """Number of samples that are read of a loader that has no end, at least 1; None refuses such a loader."""
     loaders: "Mapping[str, FileLoader] | None" = None
     """File suffix → function that opens the file; None uses `FILE_LOADERS`."""
     warn: Callable[[str], None] = lambda _: None
-    """Called with a sentence where stored samples turn out to be damaged and are replaced."""
+    """Called with a sentence where stored samples turn out to be damaged and are replaced, or what is not done."""
+    most_images: int = MOST_IMAGES
+    """Number of images, of a part or with `--group duplicates` of a source, among which nearly equal ones are looked
+    for; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,11 @@ class Source:
     """Name of each sample's file below the source, in its order; empty if samples are no files."""
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the labels; empty where they have none."""
+    endless: bool = False
+    """Whether these are the first samples of a stream that has no end, of which no random sample can be drawn."""
+    made_of: Callable[[Array], NDArray[np.uint64]] | None = None
+    """Function from ascending positions to (k, 2): a hash of all that each sample depends on, by which one that was
+    written before is copied (see `stored`). None if samples are cheap to read, or not all of it is known."""
 
 
 FileLoader = Callable[..., Source]

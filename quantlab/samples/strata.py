@@ -4,7 +4,22 @@ import numpy as np
 
 from quantlab.samples.source import Array
 
-__all__ = ["keys_of", "proportional_shares", "scoring_order", "shares_that_spare", "strata_of", "with_classes"]
+__all__ = [
+    "SCORING_BLOCK",
+    "in_blocks",
+    "keys_of",
+    "proportional_shares",
+    "scoring_order",
+    "shares_that_spare",
+    "strata_of",
+    "with_classes",
+]
+
+SCORING_BLOCK = 1000
+"""Samples of the scoring order that are stored together, in the order of the source.
+
+Limits are round numbers. So the samples of a smaller limit are mostly whole blocks, and those of a larger one follow.
+"""
 
 
 def keys_of(n: int, *, seed: int, stream: int) -> tuple[Array, np.random.Generator]:
@@ -82,3 +97,19 @@ def scoring_order(n: int, *, labels: Array | None, seed: int, stream: int) -> Ar
     places = (rank + generator.random(len(sizes))[strata]) / sizes[strata]
     order: Array = np.lexsort((keys, places, rank > 0))
     return order
+
+
+def in_blocks(order: Array) -> Array:
+    """Sort each block of `SCORING_BLOCK` positions, so that the blocks of a beginning are those of the whole.
+
+    Within a block, samples lie in the order of the source, as they are read.
+
+    >>> order = np.arange(2500)[::-1]
+    >>> in_blocks(order)[[0, 999, 1000, 1999, 2000, 2499]].tolist()
+    [1500, 2499, 500, 1499, 0, 499]
+
+    Args:
+        order: (n,): different positions, in the order in which they are scored.
+    """
+    blocks = [np.sort(order[start : start + SCORING_BLOCK]) for start in range(0, len(order), SCORING_BLOCK)]
+    return np.concatenate(blocks) if blocks else order

@@ -9,6 +9,7 @@ from quantlab.errors import SamplesError, UsageError
 from quantlab.names import counted
 from quantlab.samples.source import Array, SampleOptions, Source
 from quantlab.samples.strata import (
+    in_blocks,
     keys_of,
     proportional_shares,
     scoring_order,
@@ -30,7 +31,7 @@ class Part:
     name: str
     """Name of its folder: `data`, `calibration` or `search`."""
     indices: Array
-    """Ascending positions in the source, int64."""
+    """Different positions in the source, int64, in the order in which the samples are stored."""
     drawn: str
     """How they were selected, in words."""
 
@@ -92,14 +93,15 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
     The calibration part has `calibrate` samples (None for 0) and does not depend on the limit. With fewer than
     2 × `calibrate` samples it is limited to a quarter of them, but at least one, and its description says so. The
     search part, if there is one, has a third of the others, at most `SEARCH_SAMPLES`. The scored part is the beginning
-    of `scoring_order`, so that a higher limit adds samples and keeps the others. Each part has at least one sample of
-    every class as far as they suffice; of few samples, the scored part has them first.
+    of `scoring_order`, stored in blocks (see `in_blocks`), so that a higher limit adds samples behind the others. All
+    other parts, and the scored one without a limit, are in the order of the source. Each part has at least one sample
+    of every class as far as they suffice; of few samples, the scored part has them first.
 
     Raises:
         UsageError: If the limit is below 1, or the seed is negative.
         SamplesError: If there are not enough samples for each part to have one.
     """
-    _check_options(options)
+    check_options(options)
     everything = np.arange(source.n, dtype=np.int64)
     words = f"{'stratified' if with_classes(source.labels) else 'random'}, seed {options.seed}"
     calibration = _calibration(source, options.seed, calibrate=calibrate, words=words) if calibrate else None
@@ -107,10 +109,10 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
     search = _search(source, rest, options, words) if options.search else None
     rest = np.setdiff1d(rest, search.indices, assume_unique=True) if search else rest
     scored = rest
-    if options.limit is not None and options.limit < len(rest):
+    if options.limit is not None:  # even one that is never reached, so that a study grows until it has all
         labels = None if source.labels is None else source.labels[rest]
         order = scoring_order(len(rest), labels=labels, seed=options.seed, stream=SCORED)
-        scored = np.sort(rest[order[: options.limit]])
+        scored = in_blocks(rest[order[: options.limit]])
     return Parts(Part("data", scored, "all" if len(scored) == source.n else words), calibration, search)
 
 
@@ -139,7 +141,8 @@ def _calibration(source: Source, seed: int, *, calibrate: int, words: str) -> Pa
     return Part("calibration", indices, words + note)
 
 
-def _check_options(options: SampleOptions) -> None:
+def check_options(options: SampleOptions) -> None:
+    """Refuse options by which nothing can be selected; see `split`."""
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"the limit is {options.limit}, and at least 1 sample must be scored; give more, or no limit")
     if options.seed < 0:

@@ -8,6 +8,8 @@ STUDY/
   variants/<setting>/<key>/artifact/…        the files to be shipped; variant.json is beside this folder
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
+  shards/                                    results of shards that are not joined yet, and claims of workers
+  shards.json                                shards and workers of the study; its schema is `Shards`
   output_figures.json                        figures of every output; its schema is `OutputComparison`
   calibration.json                           ranges of the calibration samples; its schema is `CalibrationCheck`
   imported.json                              outputs of other programs (`quantlab import`); its schema is `Imports`
@@ -28,4 +30,14 @@ the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, as in protobuf's JSON mappi
 from quantlab.store.documents import json_number, key_of, parse_json, read_json, write_json
 from quantlab.store.store import SCHEMA, TUNING, Store, find_latest
 
-__all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
+__all__ = [
+    "SCHEMA",
+    "TUNING",
+    "Store",
+    "find_latest",
+    "json_number",
+    "key_of",
+    "parse_json",
+    "read_json",
+    "write_json",
+]

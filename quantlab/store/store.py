@@ -1,15 +1,18 @@
 """The folder of a study: where each file stands, and how its records are read and written."""
 
 import functools
+import shlex
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cattrs
 
 from quantlab.errors import StudyError
-from quantlab.names import excerpt
+from quantlab.names import excerpt, refuse_address
 from quantlab.seals import sealed, unsealed
 from quantlab.store.documents import json_number, number_of_json, read_json, write_json
 from quantlab.store.locking import locked, refuse_running, unfinished
@@ -21,6 +24,7 @@ from quantlab.types import (
     Inside,
     Looks,
     OutputComparison,
+    Shards,
     Study,
     Tuning,
 )
@@ -31,7 +35,10 @@ SCHEMA = 1
 """Schema version of `study.json`; a study with another version is refused."""
 
 _OUTPUTS = "output_figures.json"
+_LAYERS = "layer comparison"
+_WITH_LAYERS = ", which 'quantlab analyze' makes where it compares layers, and layers were turned off"
 _CALIBRATION = "calibration.json"
+_SHARDS = "shards.json"
 TUNING = "tune.json"
 """The file of a study with what `quantlab tune` decided."""
 
@@ -50,10 +57,30 @@ def find_latest(folder: Path) -> Path:
     return max(studies, key=lambda path: path.stat().st_mtime).parent
 
 
+_CONVERTED: ContextVar["Store"] = ContextVar("_CONVERTED")
+"""The study whose record is converted, to which paths in the record are relative."""
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    """The converter of all studies: it generates code for each dataclass, which takes longer than to read a record."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(float, json_number)
+    converter.register_structure_hook(float, lambda value, _: number_of_json(value))
+    converter.register_unstructure_hook(Path, lambda path: _CONVERTED.get().relative(path))
+    converter.register_structure_hook(Path, lambda value, _: _CONVERTED.get().absolute(value))
+    return converter
+
+
 class Store:
-    """Reads and writes the files of one study folder."""
+    """Reads and writes the files of one study folder.
+
+    Raises:
+        UsageError: If the folder is an address; `quantlab.study.remote` has its folder on this machine.
+    """
 
     def __init__(self, root: Path) -> None:
+        refuse_address(root)
         self.root = root
 
     def locked(self) -> AbstractContextManager[None]:
@@ -93,14 +120,14 @@ class Store:
         """Folder for the outputs of one run."""
         return self.root / "outputs" / setting / runtime / key
 
-    @functools.cached_property
-    def _converter(self) -> cattrs.Converter:
-        converter = cattrs.Converter(forbid_extra_keys=True)
-        converter.register_unstructure_hook(float, json_number)
-        converter.register_structure_hook(float, lambda value, _: number_of_json(value))
-        converter.register_unstructure_hook(Path, self.relative)
-        converter.register_structure_hook(Path, lambda value, _: self.absolute(value))
-        return converter
+    @contextmanager
+    def _converting(self) -> Iterator[cattrs.Converter]:
+        """The converter of records, whose paths are those of this study in the block."""
+        before = _CONVERTED.set(self)
+        try:
+            yield _converter()
+        finally:
+            _CONVERTED.reset(before)
 
     def relative(self, path: Path) -> str:
         """A path as stored in records: relative if it is inside the study."""
@@ -113,7 +140,9 @@ class Store:
 
     def write(self, path: Path, value: Any) -> None:
         """Write a dataclass of `quantlab.types` as JSON, with the hash of what is written."""
-        write_json(path, sealed(self._converter.unstructure(value)))
+        with self._converting() as converter:
+            document = converter.unstructure(value)
+        write_json(path, sealed(document))
 
     def read(self, path: Path, kind: type[_Value]) -> _Value | None:
         """Read a dataclass; None if the file is missing, damaged, or written by another version of quantlab."""
@@ -130,7 +159,8 @@ class Store:
             record, state = unsealed(read_json(path))
             if not isinstance(record, dict):
                 return None, "damaged"
-            return self._converter.structure(record, kind), state
+            with self._converting() as converter:
+                return converter.structure(record, kind), state
         except FileNotFoundError:
             return None, "missing"
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError):
@@ -146,9 +176,13 @@ class Store:
         try:
             document = read_json(path)
         except FileNotFoundError:
-            raise StudyError(
-                f"'{self.root}' is not a finished study; create it with 'quantlab analyze … --out {self.root}'"
-            ) from None
+            command = f"'quantlab analyze … --out {shlex.quote(str(self.root))}'"
+            if (self.root / ".lock").exists():
+                raise StudyError(
+                    f"'{self.root}' is a study that is not finished; wait for the command that works on it, or run "
+                    f"{command} again if it was stopped, which goes on"
+                ) from None
+            raise StudyError(f"'{self.root}' is not a finished study; create it with {command}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise StudyError(
                 f"'{path}' cannot be read ({error}); run 'quantlab analyze' again, which reuses finished work"
@@ -161,7 +195,8 @@ class Store:
             )
         try:
             # Its hash is left to `verify`: what a gate relies on is computed again from the outputs.
-            return self._converter.structure(unsealed(document)[0], Study)
+            with self._converting() as converter:
+                return converter.structure(unsealed(document)[0], Study)
         except (ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError) as error:
             raise StudyError(
                 f"'{path}' is not a complete study; run 'quantlab analyze' again, which reuses finished work"
@@ -171,8 +206,11 @@ class Store:
         """Read the layer comparison; None if the study has none."""
         return self.read(self.root / "inside.json", Inside)
 
-    def read_inside(self) -> Inside:
+    def read_inside(self, what: str = _LAYERS) -> Inside:
         """Read the layer comparison.
+
+        Args:
+            what: The part that is wanted, for the message; others than layers are made with them.
 
         Raises:
             StudyError: If the study has none, it is damaged, or it was written by another version.
@@ -180,7 +218,8 @@ class Store:
         return self._read_result(
             "inside.json",
             Inside,
-            f"the study '{self.root}' has no layer comparison; run 'quantlab analyze' again without --no-layers",
+            f"the study '{self.root}' has no {what}{_WITH_LAYERS if what != _LAYERS else ''}; run 'quantlab analyze' "
+            f"again without --no-layers",
         )
 
     def write_inside(self, inside: Inside) -> None:
@@ -243,6 +282,17 @@ class Store:
             (self.root / _CALIBRATION).unlink(missing_ok=True)
         else:
             self.write(self.root / _CALIBRATION, check)
+
+    def write_shards(self, shards: Shards | None) -> None:
+        """Write how the study was run in shards; None removes the record of an earlier analysis."""
+        if shards is None:
+            (self.root / _SHARDS).unlink(missing_ok=True)
+        else:
+            self.write(self.root / _SHARDS, shards)
+
+    def read_shards(self) -> Shards | None:
+        """How the study was run in shards; None if it was not, or the record cannot be read."""
+        return self.read(self.root / _SHARDS, Shards)
 
     @property
     def looks_file(self) -> Path:

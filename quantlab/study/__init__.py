@@ -5,8 +5,8 @@ from quantlab.study.bisecting import BisectOptions, bisect_study
 from quantlab.study.conversions import convert
 from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.find_hazards import find_hazards
-from quantlab.study.hazards import lint_study
-from quantlab.study.importing import ImportOptions, import_outputs
+from quantlab.study.hazards import baselines_left_out, lint_study
+from quantlab.study.importing import ImportOptions, import_outputs, remove_import
 from quantlab.study.inspection import InspectOptions, inspect
 from quantlab.study.model_inputs import model_inputs
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
@@ -14,6 +14,7 @@ from quantlab.study.pipelines import PipelineOptions, compare_pipelines
 from quantlab.study.reduction import ReduceOptions, reduce_study
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
+from quantlab.study.shards import ShardOptions, this_worker
 from quantlab.study.shipping import CHECKED, replace_artifact
 from quantlab.study.transfer import measure_sizes
 from quantlab.study.tuning import UNGUIDED, Tuned, copy_artifacts, read_tuning, tune
@@ -30,9 +31,11 @@ __all__ = [
     "PipelineOptions",
     "ReduceOptions",
     "SensitivityOptions",
+    "ShardOptions",
     "TuneOptions",
     "Tuned",
     "analyze",
+    "baselines_left_out",
     "bisect_study",
     "compare_pipelines",
     "convert",
@@ -49,7 +52,9 @@ __all__ = [
     "read_tuning",
     "reduce_study",
     "refuse_setting",
+    "remove_import",
     "replace_artifact",
+    "this_worker",
     "tune",
     "verify",
 ]

@@ -1,8 +1,6 @@
 """One command from a model and samples to the table."""
 
-import contextlib
 import itertools
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +12,24 @@ from pathlib import Path
 from quantlab.errors import UsageError
 from quantlab.models import identify
 from quantlab.names import study_folder
-from quantlab.processes import describe, python_environment, wait_for_preload
+from quantlab.processes import describe
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
-from quantlab.statistics import tango, wilson
 from quantlab.store import Store
 from quantlab.study.as_given import beside_reference, with_artifact
 from quantlab.study.calibration_telling import ToldCalibration
 from quantlab.study.compare import Comparison
-from quantlab.study.context import Context, artifact_format, open_model, pool_for
+from quantlab.study.context import Context, open_model, pool_for, sharding_for
 from quantlab.study.costs import measure_costs
+from quantlab.study.devices.rows import with_device_costs, with_device_layers
+from quantlab.study.import_ahead import begin_imports
 from quantlab.study.importing import imported_rows, read_imports, with_imported
-from quantlab.study.inside.comparison import load_loops
 from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.inside.source import warn_of_collapses
+from quantlab.study.keeping import remove_outputs, with_kept_scores, with_scores_only
 from quantlab.study.naming import checked_names, class_names
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
@@ -40,6 +39,7 @@ from quantlab.study.pipelines.feeding import fed_samples, the_pipeline
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.refused import locked_or_removed
+from quantlab.study.remote import study_place
 from quantlab.study.repeats import warn_of_state
 from quantlab.study.samples import draw_samples
 from quantlab.study.served import explain_servers
@@ -57,6 +57,7 @@ from quantlab.types import (
     PYTHON,
     REFERENCE,
     STRAY_LIMIT,
+    Costs,
     KeptOutputs,
     OpenedModel,
     OutputComparison,
@@ -66,7 +67,6 @@ from quantlab.types import (
     Trial,
     Variant,
 )
-from quantlab_converters import preloaded
 
 __all__ = ["Analysis", "Scored", "analyze", "load_study", "package_versions"]
 
@@ -84,7 +84,8 @@ def analyze(
     Args:
         model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an artifact: an `.onnx` or `.tflite` file, or
             the folder or `model.json` of a TensorFlow.js model.
-        data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        data: The samples: a file, a glob or an address of several, a `data.toml`, a folder of images, or
+            `module:function`.
         options: Everything else.
         progress: Receives events; nothing is printed.
         registries: The known formats, runtimes and converters.
@@ -95,7 +96,7 @@ def analyze(
     Raises:
         QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
     """
-    options = options or AnalyzeOptions()
+    options, progress = options or AnalyzeOptions(), progress or Silent()
     registries = registries.at(options.serving)
     make_plan(options, None, registries)  # names first: they cost nothing
     refuse_unknown_metric(options.metric, registries.metrics)
@@ -105,16 +106,22 @@ def analyze(
     options = with_artifact(options, file, registries)
     plan = make_plan(options, file.kind, registries)
     for sentence in plan.idle_runtimes(options, file.kind):
-        (progress or Silent()).warn(sentence)
+        progress.warn(sentence)
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
     the_pipeline(options.pipeline, registries.pipelines, data)
-    store = Store(options.out or study_folder(path))
-    with locked_or_removed(store):
-        store.refuse_other_model(file.sha256, file.path)
-        with pool_for(file, store.work, options, registries) as pool:
-            context = Context(store, pool, options, progress or Silent(), file, registries)
-            return Analysis(context, data, plan).run()
+    with study_place(Path(options.out or study_folder(path)), progress) as place:
+        store = Store(place.folder)
+        with locked_or_removed(store):
+            place.fetch(progress)
+            store.refuse_other_model(file.sha256, file.path)
+            with (
+                pool_for(file, store.work, options, registries) as pool,
+                sharding_for(store, options, registries, place.depot) as cut,
+            ):
+                study = Analysis(Context(store, pool, options, progress, file, registries, cut), data, plan).run()
+            place.store(progress)
+            return study
 
 
 def load_study(folder: str | Path) -> Study:
@@ -141,15 +148,18 @@ class Analysis:
         """Make the table, then compare layers and measure costs; everything is stored."""
         context, began = self.context, time.perf_counter()
         with self._timed("open the model"):
-            model = open_model(context, meanwhile=self._prepare)
+            model = open_model(context, meanwhile=lambda: begin_imports(context, self.plan))
         with self._timed("read the samples"):
             parts, declared = self._read(model)
         work = self.begin(model, parts.scored, parts.calibration, declared=declared)
+        work = replace(work, context=with_scores_only(context, work.scoring, work.samples.labels_sha256))
         self._check_calibration(parts)
         with context.store.unfinished():
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
+            study = with_kept_scores(work.context, study, result.comparison)
             context.store.write_outputs(scored.outputs)
+            context.store.write_shards(None if context.sharding is None else context.sharding.record())
             told = self.calibration.after_runs(_variants(study), context.registries.formats, parts, result.inner)
             study = replace(study, warnings=(*study.warnings, *told))
             context.store.write_calibration(self.calibration.check)
@@ -166,9 +176,13 @@ class Analysis:
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
                 costs = measure_costs(inputs, _run_here(study), rounds=context.options.timing_rounds)
-                context.store.write(context.store.root / "costs.json", costs)
+                record = context.store.root / "costs.json"
+                before = context.store.read(record, Costs)
+                context.store.write(record, with_device_costs(costs, before, study.trials))
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
+        if study.store == "scores":
+            remove_outputs(study)
         if context.options.download_sizes:
             complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
@@ -236,24 +250,8 @@ class Analysis:
         sentence = fed_warning(self.context.options.pipeline, fed.scores)
         return () if sentence is None else (sentence,)
 
-    def _prepare(self) -> None:
-        """Start importing what is needed later, while a process opens the model."""
-        threading.Thread(target=self._import_ahead, daemon=True).start()
-
-    def _import_ahead(self) -> None:
-        """Import TensorFlow for the converters, then our own libraries: opening the model leaves one core free."""
-        settings = [setting for members in self.plan.by_format.values() for setting in members]
-        if any(self.context.registries.takes(setting, self.context.file.kind) for setting in settings):
-            wait_for_preload(
-                python_environment(onednn=False), preloaded(artifact_format(self.context.file, self.context.registries))
-            )
-        with contextlib.suppress(Exception):  # the code that needs it will report the error
-            wilson(1, 2), tango(1, 0, n=2)
-            if self.context.options.layers:
-                load_loops()
-
     def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
-        layers = work.layers(result, _run_here(study))
+        layers = work.layers(result, study.trials)
         try:
             inside = look_inside(layers, study)
         except UsageError:  # an unknown tap name is an error of the user
@@ -262,8 +260,9 @@ class Analysis:
             self.context.store.forget_inside()
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
-        self.context.store.write_inside(inside)
-        causes = warn_of_collapses(study, inside.sources, inside.layers, inside.weights)
+        self.context.store.write_inside(with_device_layers(inside, self.context.store.inside_or_none(), study))
+        calibrated = frozenset[str]() if self.calibration.suits_scored else self.plan.calibrated
+        causes = warn_of_collapses(study, inside.sources, inside.layers, inside.weights, badly_calibrated=calibrated)
         halves = warn_of_half_floats(study.trials, inside, self.context.registries)
         recorded = self.calibration.after_layers(inside, _variants(study))
         self.context.store.write_calibration(self.calibration.check)

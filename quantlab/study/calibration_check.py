@@ -34,6 +34,7 @@ __all__ = [
     "leaves_few_steps",
     "range_of",
     "stretching_samples",
+    "suits_scored",
     "times_as_large",
     "told_of_calibration",
     "told_of_recorded",
@@ -212,13 +213,23 @@ def times_as_large(bits: float) -> str:
 
 def told_of_calibration(check: CalibrationCheck) -> list[str]:
     """Sentences about calibration samples that do not suit the scored ones; none if they do."""
+    return [*_told_of_inputs(check), *_told_of_stretched(check.ranges)]
+
+
+def suits_scored(check: CalibrationCheck) -> bool:
+    """Whether every input has about the same range in the calibration samples as in the scored ones.
+
+    Single calibration samples that stretch a range are left out: they may be right, and all others suit.
+    """
+    return not any(_told_of_inputs(check))
+
+
+def _told_of_inputs(check: CalibrationCheck) -> Iterator[str]:
     whole = [row for row in check.ranges if row.channel is None and row.kind == "input"]
     scored = {row.tensor: row for row in whole if row.of == SCORED}
-    sentences: list[str] = []
     for row in whole:
         if row.of == CALIBRATED and row.tensor in scored:
-            sentences += _told(row, scored[row.tensor])
-    return [*sentences, *_told_of_stretched(check.ranges)]
+            yield from _told(row, scored[row.tensor])
 
 
 def _values(samples: SampleSet, name: str) -> Array:

@@ -8,6 +8,7 @@ from quantlab.progress import Progress
 from quantlab.samples import SampleParts
 from quantlab.study.calibration_check import (
     check_calibration,
+    suits_scored,
     told_of_calibration,
     told_of_recorded,
     with_input_codes,
@@ -29,6 +30,11 @@ class ToldCalibration:
     """Whether the calibration samples were told of."""
     _files: set[str] = field(default_factory=set)
     """Variants whose inputs were told of."""
+
+    @property
+    def suits_scored(self) -> bool:
+        """Whether no input is known to have another range in the calibration samples than in the scored ones."""
+        return self.check is None or suits_scored(self.check)
 
     def before(self, parts: SampleParts, progress: Progress, *, seed: int) -> list[str]:
         """Compare the calibration samples with the scored ones, and tell at once."""

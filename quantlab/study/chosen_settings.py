@@ -47,11 +47,17 @@ def select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -
     """The runtimes that match names and globs; None selects the default ones.
 
     Raises:
-        UsageError: If a name matches nothing, or is that of a runtime that needs an address and has none.
+        UsageError: If a name matches nothing, or is that of a runtime that needs an address and has none, or of one
+            that another command runs.
     """
     if asked is None:
         return tuple(runtime for runtime in known.values() if runtime.default)
-    runtimes, names = tuple(known[name] for name in choose("runtime", asked, list(known))), named_alone(asked)
+    names = named_alone(asked)
+    for name in sorted(names & known.keys()):
+        if (elsewhere := known[name].elsewhere) is not None:
+            raise UsageError(elsewhere)
+    here = [name for name, runtime in known.items() if runtime.elsewhere is None]
+    runtimes = tuple(known[name] for name in choose("runtime", asked, here))
     for runtime in runtimes:
         if runtime.name in names and runtime.at is not None and runtime.address is None:
             raise UsageError(

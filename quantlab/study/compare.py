@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.errors import StudyError
+from quantlab.gate import RowScores, are_gone
 from quantlab.npy import mapped, selected
 from quantlab.samples import named
 from quantlab.statistics import (
     CandidateSamples,
     ClassificationSums,
+    ClassSamples,
     GroupedAnswers,
     OddSample,
     Positions,
@@ -38,8 +41,14 @@ from quantlab.statistics import (
     with_metric,
     with_positions,
 )
+from quantlab.study.kept_comparison import (
+    answers_of_python,
+    kept_classes,
+    kept_losing_classes,
+    with_kept_difference,
+)
 from quantlab.study.task import Scoring
-from quantlab.types import PYTHON, Equivalence, KeptOutputs, NonFinite, Scores, Task, Trial
+from quantlab.types import PYTHON, ClassLoss, Equivalence, KeptOutputs, NonFinite, Scores, Task, Trial
 
 __all__ = ["Comparison"]
 
@@ -61,6 +70,8 @@ class Comparison:
     """The reference with its positions, or with what a metric reads; None if it has neither."""
     rows: ProbabilitySums | None = None
     """How many rows look like probabilities; None if that decides nothing."""
+    answers: ClassSamples | None = None
+    """What the reference answered, if its outputs were removed when this was opened."""
 
     @classmethod
     def open(cls, scoring: Scoring, kept: KeptOutputs, non_finite: Iterable[NonFinite] = ()) -> "Comparison":
@@ -72,6 +83,8 @@ class Comparison:
             non_finite: Where the reference is known to be NaN inside.
         """
         path = kept.files[scoring.output.name]
+        if are_gone(path):
+            return cls._of_scores(scoring, path)
         finite = scored_samples(_mapped(path), non_finite)
         outputs = _scored(path, finite)
         labels = scoring.labels if scoring.labels is None or finite.all() else np.asarray(scoring.labels)[finite]
@@ -92,6 +105,23 @@ class Comparison:
         similar = probabilities and outputs.shape[1] > 1
         classes = scoring.task == "classification" or (scoring.task == "similarity" and similar)
         return cls(scoring, path, classes, probabilities, finite, rows=rows if classes else None)
+
+    @classmethod
+    def _of_scores(cls, scoring: Scoring, path: Path) -> "Comparison":
+        """The same from what is kept of the reference's outputs."""
+        row = RowScores.read(path.parent, "the model itself")
+        told = row.record.reference
+        if told is None:
+            raise StudyError(f"'{path.parent}' has no scores of the model itself; run 'quantlab analyze' again")
+        rows = None if told.distributions is None else ProbabilitySums(*told.distributions)
+        return cls(
+            scoring, path, told.classes, told.probabilities, np.array(row.judged), rows=rows, answers=row.answers()
+        )
+
+    @property
+    def kept(self) -> RowScores | None:
+        """What is kept of the reference; None if its outputs are there."""
+        return RowScores.read(self.reference.parent, "the model itself") if are_gone(self.reference) else None
 
     @property
     def labels(self) -> npt.NDArray[Any] | None:
@@ -117,8 +147,11 @@ class Comparison:
 
     @property
     def _width(self) -> int:
-        outputs = _mapped(self.reference)
-        return 1 if outputs.ndim == 1 else outputs.shape[-1]
+        if (kept := self.kept) is not None:
+            sizes = kept.record.outputs[self.scoring.output.name].shape
+        else:
+            sizes = _mapped(self.reference).shape[1:]
+        return sizes[-1] if sizes else 1
 
     @property
     def positions(self) -> bool:
@@ -150,6 +183,8 @@ class Comparison:
 
     def of_reference(self) -> Scores:
         """The reference's own scores."""
+        if (kept := self.kept) is not None:
+            return kept.record.scores
         scores = reference_scores(_scored(self.reference, self.finite), self._own_labels, **self._how)
         if self.samples is not None and self.positions:
             scores = reference_position_scores(scores, self.samples)
@@ -164,6 +199,8 @@ class Comparison:
 
     def of(self, candidate: Path) -> Scores:
         """A candidate's scores against the reference."""
+        if are_gone(candidate):
+            return RowScores.read(candidate.parent, "the row").record.scores
         outputs = _scored(candidate, self.finite)
         scores = sum_outputs(_scored(self.reference, self.finite), outputs, self._own_labels, **self._how).scores()
         if self.samples is not None and self.positions:
@@ -192,18 +229,42 @@ class Comparison:
         """Notes for the row: classes with a significant loss of accuracy, even if the total has none."""
         if self.scoring.task != "classification" or self.labels is None or not self.finite.any():
             return ()
-        losing = losing_classes(
-            _scored(self.reference, self.finite),
-            _scored(candidate, self.finite),
-            self.labels,
-            probabilities=self.probabilities,
-        )
+        losing = self._losing(candidate, self.labels)
         names = self.scoring.class_names
         return tuple(
             f"class {replace(one, name=names[one.label] if one.label < len(names) else '').number_and_name} loses "
             f"{one.loss:.1f} points ({one.right_to_wrong} lost, {one.wrong_to_right} gained of {one.n:,}; p = "
             f"{one.p_holm:.1g}, Holm)"
             for one in sorted(losing, key=lambda class_loss: class_loss.p_holm)[:_NAMED_CLASSES]
+        )
+
+    @property
+    def _answers(self) -> ClassSamples | None:
+        """What the reference answered, for rows of which scores are kept."""
+        return self._classes_in(self.reference) if self.answers is None else self.answers
+
+    def _classes_in(self, file: Path) -> ClassSamples | None:
+        """The classes that an output answered, from its scores if it was removed; None if it has none."""
+        if are_gone(file):
+            return kept_classes(file)
+        if not self.classes:
+            return None
+        return ReferenceSamples.of(
+            _scored(file, self.finite),
+            self.labels if self.scoring.task == "classification" else None,
+            task=self.scoring.task,
+            probabilities=self.probabilities,
+            classes=True,
+        ).classes
+
+    def _losing(self, candidate: Path, labels: npt.NDArray[Any]) -> Sequence[ClassLoss]:
+        if are_gone(candidate):
+            return kept_losing_classes(self._answers, candidate, labels)
+        return losing_classes(
+            _scored(self.reference, self.finite),
+            _scored(candidate, self.finite),
+            labels,
+            probabilities=self.probabilities,
         )
 
     def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -220,6 +281,8 @@ class Comparison:
         )
 
     def _from_python(self, trial: Trial, in_python: Path, settings: int) -> Trial:
+        if are_gone(trial.outputs[self.scoring.output.name]):
+            return self._kept_from_python(trial, in_python, settings)
         labelled = self.scoring.task == "classification"
         baseline = _scored(in_python, self.finite)
         outputs = _scored(trial.outputs[self.scoring.output.name], self.finite)
@@ -240,9 +303,32 @@ class Comparison:
             equivalence=self._grouped(baseline, outputs, settings) or _equivalence(sums.classification, settings),
         )
 
+    def _kept_from_python(self, trial: Trial, in_python: Path, settings: int) -> Trial:
+        """The same for outputs that were removed."""
+        compared = with_kept_difference(trial, self.scoring.output.name)
+        # A baseline that ran again for a new row has outputs, and no scores yet.
+        python, there = (self._classes_in(file) for file in (in_python, trial.outputs[self.scoring.output.name]))
+        if python is None or there is None:
+            return compared
+        counts = answers_of_python(python, there)
+        codes = self._codes
+        grouped = (
+            None if codes is None else grouped_equivalence(GroupedAnswers.of(python, there, codes), settings=settings)
+        )
+        return replace(
+            compared,
+            flips_from_python=counts.n - counts.same,
+            equivalence=grouped or _equivalence(counts, settings),
+        )
+
+    @property
+    def _codes(self) -> npt.NDArray[np.int64] | None:
+        """(n,): group of each scored sample; None if samples are independent."""
+        return None if self.scoring.groups is None else compressed(self.scoring.groups[self.finite])
+
     def _grouped(self, baseline: npt.NDArray[Any], outputs: npt.NDArray[Any], settings: int) -> Equivalence | None:
         """Bounds of what changes from Python to another runtime by groups; None without groups or classes."""
-        codes = None if self.scoring.groups is None else compressed(self.scoring.groups[self.finite])
+        codes = self._codes
         if codes is None or not self.classes:
             return None
         labels = self.labels if self.scoring.task == "classification" else None

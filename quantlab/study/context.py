@@ -1,11 +1,9 @@
 """The context that all steps of a study share, and how the model is opened."""
 
-import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,23 +20,27 @@ from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Open
 from quantlab.store import Store, key_of
+from quantlab.study.depot.objects import ObjectDepot
 from quantlab.study.integrity import intact_model, source_sha256
 from quantlab.study.options import AnalyzeOptions
+from quantlab.study.scores_only import ScoresOnly
+from quantlab.study.shards import Sharding, started_workers
 from quantlab.types import OpenedModel
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
 from quantlab.types.messages import Opened
+from quantlab.user_modules import code_sha256
 
 __all__ = [
     "Context",
     "artifact_format",
     "artifact_options",
-    "code_sha256",
     "model_identity",
     "model_options",
     "naming",
     "open_model",
     "pool_for",
     "read_kept",
+    "sharding_for",
     "temporary_context",
 ]
 
@@ -64,6 +66,16 @@ class Context:
     progress: Progress
     file: ModelFile
     registries: Registries = REAL
+    sharding: Sharding | None = None
+    """The workers that run the samples in shards; None if this process runs them as a whole."""
+    scores: ScoresOnly | None = None
+    """Which rows need no outputs, if the study keeps scores only."""
+
+    def stop(self) -> None:
+        """End all children, and the waiting for workers; threads that need them raise ChildDied."""
+        if self.sharding is not None:
+            self.sharding.stop()
+        self.pool.close()
 
 
 @contextmanager
@@ -86,17 +98,6 @@ def model_identity(context: Context) -> dict[str, Any]:
         "custom": {name: code_sha256(name) for name in options.custom},
         **({"shapes": {name: list(sizes) for name, sizes in options.shapes.items()}} if options.shapes else {}),
     }
-
-
-def code_sha256(module: str) -> str:
-    """Hash of a module's file, or of all Python files of a package, without importing it; empty if not found."""
-    place = Path(*module.split("."))
-    for folder in (Path.cwd(), *map(Path, sys.path)):
-        file, package = folder / f"{place}.py", folder / place / "__init__.py"
-        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [file]
-        if files[0].is_file():
-            return hashlib.sha256(b"".join(source.read_bytes() for source in files)).hexdigest()
-    return ""
 
 
 def _model_key(context: Context) -> str:
@@ -145,6 +146,23 @@ def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries:
     # Left over if a program and its fork server were killed at the same time.
     shutil.rmtree(folder / "temporary", ignore_errors=True)
     return ChildPool(folder, options.time_limit, _preload(file, options, registries))
+
+
+def sharding_for(
+    store: Store, options: AnalyzeOptions, registries: Registries, depot: ObjectDepot | None = None
+) -> AbstractContextManager[Sharding | None]:
+    """The workers of a study while it runs; None if its samples are not cut into shards.
+
+    With a depot, the workers share that with the command, and otherwise the study's folder.
+    """
+    return started_workers(
+        store,
+        options.sharding,
+        registries.engines,
+        batch_size=options.batch_size,
+        time_limit=options.time_limit,
+        depot=depot,
+    )
 
 
 def _preload(file: ModelFile, options: AnalyzeOptions, registries: Registries) -> Preload:

@@ -1,7 +1,6 @@
 """Measures what each trial costs: one trial at a time, in rounds with a process for each; results are stored."""
 
 import contextlib
-import os
 import platform
 import re
 import uuid
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.formats import Format
+from quantlab.processes import usable_cores
 from quantlab.progress import Progress
 from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
 from quantlab.statistics import median_interval, over_rounds, speed_note, steady_note, steady_times
@@ -36,7 +36,9 @@ EXPECTED_SECONDS = 0.8
 _PLAN = TimingPlan()
 
 
-def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int) -> Costs:
+def measure_costs(
+    inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int, machine: Machine | None = None
+) -> Costs:
     """A row for every trial, from the store if nothing changed; nothing else of the study may run at the same time.
 
     All trials are timed once, then all again, as often as there are rounds. Several processes start at the same time
@@ -44,8 +46,14 @@ def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int
 
     A variant that could not be timed or run has a row with the reason. If a later round fails, the row keeps the rounds
     before and has a note.
+
+    Args:
+        inputs: The samples, and how variants are opened.
+        trials: The rows.
+        rounds: How often all are timed.
+        machine: The device on which the runtimes of the trials are; None is this machine.
     """
-    machine, progress, session = this_machine(), inputs.context.progress, uuid.uuid4().hex[:12]
+    machine, progress, session = machine or this_machine(), inputs.context.progress, uuid.uuid4().hex[:12]
     rows: list[Cost | None] = [None] * len(trials)
     progress.work(PHASE, 0)
     for number in range(1, rounds + 1):
@@ -237,12 +245,7 @@ def _with_round(row: Cost, said: Timed, session: str) -> Cost:
 
 def this_machine() -> Machine:
     """The machine on which times are measured, as shown in reports."""
-    return Machine(_cpu(), _cores(), f"{platform.system()} {platform.machine()}")
-
-
-def _cores() -> int:
-    """Number of cores that this process may use, if the system reports it, else of all cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(_cpu(), usable_cores(), f"{platform.system()} {platform.machine()}")
 
 
 def _cpu() -> str:

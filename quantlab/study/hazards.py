@@ -11,7 +11,7 @@ from quantlab.store import Store
 from quantlab.types import Cost, Costs, Study, Variant, WeightRow, float32_of
 from quantlab.types.lint import Finding, LintResult
 
-__all__ = ["lint_study"]
+__all__ = ["baselines_left_out", "lint_study"]
 
 
 def lint_study(folder: Path, *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> LintResult:
@@ -44,6 +44,18 @@ def lint_study(folder: Path, *, select: Sequence[str] = (), ignore: Sequence[str
         {str(variant.path): variant for variant in variants},
     )
     return replace(result, findings=tuple(map(measured.confirm, result.findings)))
+
+
+def baselines_left_out(folder: Path) -> tuple[str, ...]:
+    """Names of the float32 baselines that `lint_study` does not examine.
+
+    Raises:
+        StudyError: If it is no finished study.
+    """
+    study = Store(folder).read_study()
+    examined = {variant.name for variant in _variants(study)}
+    made = dict.fromkeys(trial.variant.name for trial in study.trials if trial.variant is not None)
+    return tuple(name for name in made if name not in examined)
 
 
 def _variants(study: Study) -> list[Variant]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from quantlab.errors import ModelError, QuantlabError
 from quantlab.formats.finite import spoiled_weights
+from quantlab.gate import RowScores, are_gone
 from quantlab.npy import mapped
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
@@ -26,6 +27,7 @@ from quantlab.study.inside.first_non_finite import Cause, first_of_all, first_of
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.non_finite_words import unsearched_warning
 from quantlab.study.reference import batch_size_for
+from quantlab.study.scores_only import scores_of
 from quantlab.types import InnerRange, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 from quantlab.types.messages import SpoiledWeights
 
@@ -92,6 +94,8 @@ class FiniteCheck:
 
     def of_outputs(self, samples: SampleSet, kept: KeptOutputs) -> tuple[NonFinite, ...]:
         """One entry for each of the reference's outputs that is NaN or infinite on a scored sample."""
+        if any(map(are_gone, kept.files.values())):
+            return _of_outputs_kept(kept)
         finite = {name: finite_samples(mapped(path)) for name, path in kept.files.items()}
         return tuple(self._of_output(samples, name, rows) for name, rows in finite.items() if not rows.all())
 
@@ -252,6 +256,12 @@ class FiniteCheck:
         return answer(python.HOST, NonFiniteWeights(job), SpoiledWeights, context.pool, error=ModelError).weights
 
 
+def _of_outputs_kept(kept: KeptOutputs) -> tuple[NonFinite, ...]:
+    """What was found about outputs that were removed."""
+    told = RowScores.read(next(iter(kept.files.values())).parent, "the model itself").record.reference
+    return () if told is None else tuple(one for one in told.non_finite if one.among == "scored" and one.output)
+
+
 def _certain(weights: Sequence[str]) -> bool:
     """Whether a weight holds NaN, which explains everything; infinity may be a mask that is meant."""
     return any("NaN" in text.rpartition(": ")[2] for text in weights)
@@ -286,7 +296,8 @@ def spoiled_by_variants(
     all_finite = finite.copy()
     for trial in trials:
         if trial.status == "measured" and trial.scores is not None and trial.scores.non_finite:
-            all_finite &= finite_samples(mapped(trial.outputs[output]))
+            kept = scores_of(trial)
+            all_finite &= finite_samples(mapped(trial.outputs[output])) if kept is None else kept.array("finite")
     return finite & ~all_finite, int(all_finite.argmax()) if all_finite.any() else None
 
 

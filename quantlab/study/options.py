@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from quantlab.models import ModelOptions
-from quantlab.types import Budget, FloatLayer, Preprocessing, Tuning
+from quantlab.study.shards import ShardOptions
+from quantlab.types import Budget, FloatLayer, Preprocessing, StoreKind, Tuning
 
 __all__ = ["AnalyzeOptions", "SensitivityOptions", "TuneOptions"]
 
@@ -48,7 +50,8 @@ class AnalyzeOptions:
     """A model, or a float artifact, that the model is compared with; the model must be an artifact then, and is a row.
     None means that the model itself is the reference."""
     out: Path | None = None
-    """The study's folder; None means `<model>.study` in the current folder."""
+    """The study's folder, or its address as `Path("s3://BUCKET/NAME")`; None means `<model>.study` in the current
+    folder."""
     limit: int | None = None
     """Maximum number of samples that are scored; None means all."""
     seed: int = 0
@@ -83,6 +86,10 @@ class AnalyzeOptions:
     than three cannot show that a variant is faster."""
     download_sizes: bool = True
     """Whether to compress large artifacts with Brotli, at 0.4 MB/s; `measure_sizes` does it later."""
+    store: StoreKind = "outputs"
+    """What is kept of each row: its outputs, or `scores` only, which need less space if samples have many outputs."""
+    sharding: ShardOptions | None = None
+    """How the samples are cut into shards, and the workers that run them; None runs them as a whole."""
     time_limit: float = 600.0
     """Seconds without a message after which a converter or runtime is ended."""
 
@@ -90,6 +97,8 @@ class AnalyzeOptions:
         for name in ("settings", "float_layers", "runtimes", "taps", "channels"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, tuple(getattr(self, name).split(",")))
+        if self.store not in get_args(StoreKind):
+            raise ValueError(f"store is '{self.store}' and must be outputs or scores")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size} and must be at least 1")
         if self.layer_samples is not None and self.layer_samples < 1:

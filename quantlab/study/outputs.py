@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.gate import constant_clauses, constant_notes, non_finite_clauses, sum_output_file
+from quantlab.gate import RowScores, constant_clauses, constant_notes, non_finite_clauses, sum_output_file
 from quantlab.names import joined
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, TensorError, constant_parts
+from quantlab.study.scores_only import scores_of
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import ConstantOutput, OutputComparison, OutputRow, Trial
 
@@ -42,7 +43,7 @@ class _Compared:
     rows: tuple[OutputRow, ...] = ()
     constant: tuple[ConstantOutput, ...] = ()
     spoiled: tuple[str, ...] = ()
-    """Clauses about outputs that are not finite, the scored one excepted: it has a column of its own."""
+    """Clauses about outputs that are not finite."""
     reasons: tuple[str, ...] = ()
 
 
@@ -78,17 +79,32 @@ def _compare(reference: Mapping[str, Path], trial: Trial, scored: str, finite: n
     constant: list[ConstantOutput] = []
     spoiled: dict[str, int] = {}
     reasons = []
+    kept = scores_of(trial)
     for name, file in trial.outputs.items():
         try:
-            sums = sum_output_file(reference[name], file, finite)
+            sums = _sums(kept, name, reference[name], file, finite)
         except ValueError as error:
             reasons.append(f"the output '{name}' of {trial.setting} in {trial.runtime} is not compared: {error}")
             continue
-        rows += output_rows(trial, name, sums, scored=name == scored, shape=mapped(file).shape[1:])
+        rows += output_rows(trial, name, sums, scored=name == scored, shape=_shape(kept, name, file))
         constant += constant_parts(name, sums)
-        if name != scored and sums.error.non_finite:
+        if sums.error.non_finite:
             spoiled[name] = sums.error.non_finite
     return _Compared(trial, tuple(rows), tuple(constant), tuple(non_finite_clauses(spoiled)), tuple(reasons))
+
+
+def _sums(kept: RowScores | None, name: str, reference: Path, file: Path, finite: npt.NDArray[np.bool_]) -> OutputSums:
+    """The error of an output: kept of one that was removed; a ValueError if it does not hold numbers."""
+    if kept is None:
+        return sum_output_file(reference, file, finite)
+    sums = kept.sums(name)
+    if sums is None:
+        raise ValueError(f"it does not hold numbers, but {kept.record.outputs[name].dtype}")
+    return sums
+
+
+def _shape(kept: RowScores | None, name: str, file: Path) -> tuple[int, ...]:
+    return mapped(file).shape[1:] if kept is None else kept.record.outputs[name].shape
 
 
 def output_rows(

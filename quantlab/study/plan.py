@@ -43,6 +43,13 @@ class Plan:
         return replace(self, asked=frozenset(), by_format={}, given={}, baselines=frozenset())
 
     @property
+    def calibrated(self) -> frozenset[str]:
+        """Names of the settings that are converted with calibration samples."""
+        return frozenset(
+            setting.name for members in self.by_format.values() for setting in members if setting.calibrated
+        )
+
+    @property
     def trial_count(self) -> int:
         """Maximum number of trials; fewer run if a runtime does not support a given variant's format."""
         settings = [setting for members in self.by_format.values() for setting in members]

@@ -1,6 +1,6 @@
 """The reference: checked for repeatable outputs, then run on all samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,19 @@ from quantlab.runtimes.requests import Probe as ProbeRequest
 from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, naming
 from quantlab.study.run import Run, run_kept
-from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec, Variant
+from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec, Trial, Variant
 from quantlab.types.messages import Probed
 
-__all__ = ["Probe", "batch_size_for", "batch_size_of", "possible_probe", "probe", "reference_run", "run_reference"]
+__all__ = [
+    "Probe",
+    "batch_size_for",
+    "batch_size_of",
+    "layer_batch",
+    "possible_probe",
+    "probe",
+    "reference_run",
+    "run_reference",
+]
 
 _PROBE_SAMPLES = 64
 
@@ -93,6 +102,12 @@ def batch_size_of(format_: Format, variant: Variant, usual: int) -> int:
     return 1
 
 
+def layer_batch(formats: Mapping[str, Format], trials: Iterable[Trial], usual: int) -> int:
+    """The batch size in which layers are read: all read the same batches, so one that takes single samples decides."""
+    measured = [trial.variant for trial in trials if trial.variant is not None and trial.failure is None]
+    return min((batch_size_of(formats[variant.format], variant, usual) for variant in measured), default=usual)
+
+
 def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
     """Call the reference twice on a few samples, and once per sample; the result is stored.
 
@@ -153,4 +168,5 @@ def reference_run(context: Context, model: OpenedModel, outputs: Sequence[Tensor
         outputs=outputs,
         batch_size=batch_size_for(context, model),
         options=model_options(context),
+        kind=model.description.kind,
     )

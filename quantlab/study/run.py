@@ -16,6 +16,7 @@ import numpy.typing as npt
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.foreign import reading
 from quantlab.formats import Format
+from quantlab.gate import are_gone
 from quantlab.intact import intact_outputs
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
@@ -24,11 +25,13 @@ from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
 from quantlab.study.codes import code_key
 from quantlab.study.context import Context
+from quantlab.study.shards import JOINED, ShardedRun
 from quantlab.study.unfinished import PROGRESS, RunProgress, WrittenRows, hash_rows, read_progress
-from quantlab.types import FileState, KeptOutputs, Port, Repeated, SampleSet, TensorSpec, Timing, Variant
+from quantlab.types import PYTHON, FileState, KeptOutputs, Port, Repeated, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
 from quantlab.types.messages import Progress as ProgressMessage
+from quantlab.user_modules import code_sha256
 
 __all__ = ["Run", "bytes_needed", "run_first", "run_kept"]
 
@@ -54,6 +57,8 @@ class Run:
     options: ExecutorOptions
     note: str | None = None
     """A remark for the row about what is opened."""
+    kind: str = ""
+    """Kind of the model, for the reference; empty for a variant."""
 
     @property
     def step(self) -> str:
@@ -73,7 +78,9 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
     state = _state(kept, run, folder)
     if state == "damaged":
         context.progress.warn(f"the outputs of {run.name} in {run.runtime.name} are damaged, so it runs again")
-    if kept is not None and state in {"intact", "no hash"}:
+    if kept is not None and (state in {"intact", "no hash"} or _scores_suffice(context, run, folder, kept)):
+        if context.sharding is not None:
+            context.sharding.kept(folder)
         context.progress.begin(run.step, samples.n)
         context.progress.advance(run.step, samples.n)
         context.progress.skip("run", samples.n)
@@ -81,7 +88,8 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         return kept
     context.progress.begin(run.step, samples.n)
     try:
-        outputs = _run_rest(context, run, samples, folder)
+        cut = context.sharding is not None and run.runtime.address is None
+        outputs = (_run_shards if cut else _run_rest)(context, run, samples, folder)
     except BaseException as error:
         context.progress.skip("run", samples.n)
         context.progress.end(run.step, str(error) or type(error).__name__)
@@ -118,18 +126,35 @@ def _state(kept: KeptOutputs | None, run: Run, folder: Path) -> FileState:
     return intact_outputs(kept) if kept.files == files else "damaged"
 
 
+def _scores_suffice(context: Context, run: Run, folder: Path, kept: KeptOutputs) -> bool:
+    """Whether the outputs were removed, and what is kept of them is all that is needed.
+
+    Not where Python stands in for another library: its outputs are compared with that library's in each study.
+    """
+    known = context.scores
+    if known is None or (run.format is not None and run.runtime.name == PYTHON and run.format.python.stands_in):
+        return False
+    if not any(map(are_gone, kept.files.values())) or not known.suffice(run.name, run.runtime.name, folder, kept):
+        return False
+    for file in kept.files.values():  # of an analysis that was killed while it removed them
+        file.unlink(missing_ok=True)
+    return True
+
+
 def _key(run: Run, samples: SampleSet) -> str:
-    return key_of(
-        {
-            "samples": samples.sha256,
-            "artifact": run.sha256,
-            "runtime": run.runtime.name,
-            "environment": dict(run.environment),
-            "batch_size": run.batch_size,
-            "outputs": [[spec.name, list(spec.shape), spec.dtype] for spec in run.outputs],
-            **code_key(run.variant),
-        }
-    )
+    return key_of({"samples": samples.sha256, **_identity(run)})
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """What outputs depend on besides the samples."""
+    return {
+        "artifact": run.sha256,
+        "runtime": run.runtime.name,
+        "environment": dict(run.environment),
+        "batch_size": run.batch_size,
+        "outputs": [[spec.name, list(spec.shape), spec.dtype] for spec in run.outputs],
+        **code_key(run.variant),
+    }
 
 
 def _output_name(spec: TensorSpec) -> str:
@@ -160,21 +185,64 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
                 begun, progress = progress, _heard(message, progress, advanced)
                 progress = _hashed(progress, outputs, run, begun)
                 os.pwrite(kept_progress.fileno(), progress.line(), 0)
-    shutil.rmtree(folder, ignore_errors=True)
     (partial / PROGRESS).unlink()
-    partial.rename(folder)
+    timing = Timing(progress.timed, progress.seconds)
+    kept = _completed(context, run, folder, ready, timing, repeated)
+    if run.runtime.address is not None:
+        _forget_earlier(folder)
+    return kept
+
+
+def _run_shards(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
+    """Run all samples in shards, and join the outputs of the workers; what is joined is not needed any more."""
+    sharding = context.sharding
+    assert sharding is not None  # noqa: S101 (the caller has asked)
+    partial = folder.with_name(f"{folder.name}.partial")
+    _renewed(partial, run, samples)
+
+    def advanced(samples: int) -> None:
+        context.progress.advance(run.step, samples)
+        context.progress.work("run", samples)
+
+    modules = context.options.model.custom if run.variant is None else ()
+    joined = sharding.run(
+        ShardedRun(
+            runtime=run.runtime.name,
+            job=_job(run, samples, partial, 0),
+            identity=_identity(run),
+            artifact_sha256=run.sha256 if run.variant is not None and run.note is None else "",
+            model_sha256=context.file.sha256 if run.variant is None else "",
+            kind=run.kind,
+            environment=run.environment,
+            stored=folder.parent,
+            custom={name: code_sha256(name) for name in modules},
+        ),
+        advanced,
+    )
+    (partial / PROGRESS).unlink()
+    context.store.write(partial / JOINED, joined.shards)  # before the run is complete, else results would be left
+    ready = Ready(joined.ran_on, dict(joined.environment))
+    kept = _completed(context, run, folder, ready, joined.timing, joined.repeated)
+    sharding.forget(joined.shards)
+    return kept
+
+
+def _completed(
+    context: Context, run: Run, folder: Path, ready: Ready, timing: Timing, repeated: tuple[Repeated, ...]
+) -> KeptOutputs:
+    """Move complete outputs to their place, and record them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.partial").rename(folder)
     files = {spec.name: folder / _output_name(spec) for spec in run.outputs}
     kept = KeptOutputs(
         files=files,
         ran_on=ready.ran_on,
         environment={**run.environment, **ready.environment},
-        timing=Timing(progress.timed, progress.seconds),
+        timing=timing,
         sha256={name: files_sha256(path) for name, path in files.items()},
         repeated=repeated,
     )
     context.store.write(folder / "outputs.json", kept)
-    if run.runtime.address is not None:
-        _forget_earlier(folder)
     return kept
 
 
@@ -223,6 +291,16 @@ def _resume(context: Context, folder: Path, run: Run, samples: SampleSet) -> Run
             f"the unfinished outputs of {run.name} in {run.runtime.name} are damaged, so it runs again from its first "
             f"sample"
         )
+    _renewed(folder, run, samples)
+    return RunProgress()
+
+
+def _renewed(folder: Path, run: Run, samples: SampleSet) -> None:
+    """Create new output files, and their progress.
+
+    Raises:
+        StudyError: If there is not enough disk space.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -234,7 +312,6 @@ def _resume(context: Context, folder: Path, run: Run, samples: SampleSet) -> Run
             f"make room, choose another --out, or run fewer samples with --limit"
         ) from error
     (folder / PROGRESS).write_bytes(RunProgress().line())
-    return RunProgress()
 
 
 def _left(folder: Path, run: Run, samples: SampleSet) -> RunProgress | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quantlab.errors import StudyError
 from quantlab.gate.judging import opened_model
+from quantlab.gate.kept_scores import refuse_scores_only
 from quantlab.models import ModelOptions, identify
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
@@ -49,6 +50,7 @@ def measure_sensitivity(
     options = options or SensitivityOptions()
     store = Store(Path(study))
     kept = store.read_study()
+    refuse_scores_only(kept, "'quantlab sensitivity'")
     opened = opened_model(store, kept)
     if opened is None:
         raise StudyError(f"'{study}' has no record of its model; run 'quantlab analyze' again")

@@ -7,7 +7,7 @@ from typing import Any
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
-from quantlab.names import nearest
+from quantlab.names import joined, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.study.integrity import intact_variant
 from quantlab.types import KEEPS_FLOAT, PYTHON, OpenedModel, Setting, Study, Variant
@@ -113,6 +113,13 @@ def request_of(
 
 def _why_not(study: Study, name: str | None, offered: Sequence[str], registries: Registries) -> str:
     """Why a study cannot measure a setting; raises UsageError like `refuse_setting`."""
+    given = dict.fromkeys(trial.setting for trial in study.trials if trial.variant is not None and trial.variant.given)
+    if name is None and given:
+        return (
+            f"{joined([*given])} {'is a file' if len(given) == 1 else 'are files'} of your own, and only a converter "
+            f"can quantize its ops one by one; run 'quantlab analyze' with a quantized setting, or see 'quantlab show "
+            f"layers'"
+        )
     if name is None:
         return "the study has no quantized setting that was measured in Python; run 'quantlab analyze' with one"
     needed = {name, registries.settings[name].float32} if name in registries.settings else {name}

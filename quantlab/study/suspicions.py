@@ -171,6 +171,10 @@ def examine(check: ReferenceCheck, comparison: Comparison) -> ReferenceCheck:
     labels, finite = comparison.labels, comparison.finite
     if labels is None or comparison.scoring.task == "metric" or not finite.any():
         return check
+    if (kept := comparison.kept) is not None:
+        told = kept.record.reference
+        known = check if told is None else told.check
+        return replace(check, chance=known.chance, class_order=known.class_order, targets=known.targets)
     samples, labels = comparison.samples, np.asarray(labels)
     if samples is not None and comparison.of_positions:
         return replace(check, chance=position_chance(samples))

@@ -57,7 +57,7 @@ class RunResult:
         )
         if self.kept is None:
             return row
-        timing = self.kept.timing if self._untimed() is None else None
+        timing = self.kept.timing if self.untimed is None else None
         ran = replace(
             row,
             ran_on=self.kept.ran_on,
@@ -72,15 +72,20 @@ class RunResult:
         notes = list(self.conversion.variant.notes) if self.conversion.variant else []
         if not self.requested:
             notes.append("added automatically as the float32 baseline")
-        if self.kept is not None and self.kept.ran_on != self.runtime:
-            notes.append(f"ran on {self.kept.ran_on}")
-        if self.kept is not None and self.ran_on is not None:
-            notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self._untimed(), self.note])]
-        if self.kept is not None:
-            notes += repeat_notes(self.kept.repeated)
-        return tuple(notes)
+        return (*notes, *self.remarks)
 
-    def _untimed(self) -> str | None:
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes about the run itself."""
+        if self.kept is None:
+            return ()
+        notes = [f"ran on {self.kept.ran_on}"] if self.kept.ran_on != self.runtime else []
+        if self.ran_on is not None:
+            notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self.untimed, self.note])]
+        return (*notes, *repeat_notes(self.kept.repeated))
+
+    @property
+    def untimed(self) -> str | None:
         """Why the row shows no times, or None if it does."""
         return self.ran_on.untimed(self.kept.environment) if self.kept and self.ran_on else None
 

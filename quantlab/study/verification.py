@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantlab.intact import intact_outputs
+from quantlab.gate import kept_state
+from quantlab.intact import intact_files, intact_outputs
 from quantlab.registries import REAL, Registries
 from quantlab.samples import intact_attributes, intact_groups, intact_origins, intact_samples
 from quantlab.store import Store
-from quantlab.study.importing.rows import IMPORTS
+from quantlab.study.importing.rows import IMPORTS, read_imports
 from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
 from quantlab.study.non_finite import NON_FINITE, KnownCause, SearchedCalibration, SpoiledRows
 from quantlab.study.reference import Probe, possible_probe
 from quantlab.study.sensitivity_results import PartResult
+from quantlab.study.shards import JOINED
 from quantlab.study.tuning.acceptance import Measured
 from quantlab.study.tuning.activations import SumsFile
 from quantlab.types import (
@@ -23,12 +25,15 @@ from quantlab.types import (
     DownloadSize,
     Duplicates,
     FileState,
+    ImportedLayers,
     Imports,
     Inside,
+    JoinedShards,
     KeptOutputs,
     OpenedModel,
     OutputComparison,
     SampleSet,
+    Shards,
     Study,
     Trial,
     TrialLayers,
@@ -56,6 +61,8 @@ _RECORDS: Mapping[str, tuple[type[Any], ...]] = {
     "study.json": (Study,),
     "output_figures.json": (OutputComparison,),
     "costs.json": (Costs,),
+    "shards.json": (Shards,),
+    f"outputs/*/*/*/{JOINED}": (JoinedShards,),
     "inside.json": (Inside,),
     "costs/*/*/*.json": (Cost,),
     "inside/*/*/*.json": (TrialLayers,),
@@ -87,15 +94,23 @@ def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checke
 def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Checked]:
     yield from _samples(store, study)
     yield from _models(store, study, registries)
+    for row in read_imports(store).rows:
+        if row.layers is not None:
+            state = intact_files(row.layers.files, row.layers.sha256)
+            yield Checked("outputs", f"layers of {row.setting} in {row.runtime}", _folder_of(row.layers), state)
     rows = (study.reference, *([study.fed_reference] if study.fed_reference else []), *study.trials)
     yield from _artifacts(store, rows, registries)
-    yield from _outputs(store, rows)
+    yield from _outputs(store, rows, scores_only=study.store == "scores")
     for pattern, kinds in _RECORDS.items():
         for record in sorted(store.root.glob(pattern)):
             states = {store.state(record, kind) for kind in kinds}
             yield _record(store, record, min(states, key=_WORST_LAST.index))
     if store.looks_file.exists():
         yield _record(store, store.looks_file, store.looks_state())
+
+
+def _folder_of(layers: ImportedLayers) -> Path:
+    return next(iter(layers.files.values())).parent
 
 
 def _worst(*states: FileState) -> FileState:
@@ -167,19 +182,29 @@ def _artifacts(store: Store, rows: tuple[Trial, ...], registries: Registries) ->
             yield Checked("artifact", trial.setting, trial.variant.path, intact_variant(trial.variant, registries))
 
 
-def _outputs(store: Store, rows: tuple[Trial, ...]) -> Iterator[Checked]:
+def _outputs(store: Store, rows: tuple[Trial, ...], *, scores_only: bool) -> Iterator[Checked]:
     """All outputs in the folder, and those of rows that are not there."""
     stored = {record.parent.absolute() for record in (store.root / "outputs").glob("*/*/*/outputs.json")}
     named = {next(iter(trial.outputs.values())).parent.absolute() for trial in rows if trial.outputs}
     for folder in sorted(stored | named):
         setting, runtime = folder.parts[-3:-1]
-        yield Checked("outputs", f"{setting} in {runtime}", folder, _outputs_state(store, folder))
+        # An earlier analysis may have kept the scores only of rows that this study does not have.
+        suffices = scores_only or folder not in named
+        yield Checked("outputs", f"{setting} in {runtime}", folder, _outputs_state(store, folder, suffices))
 
 
-def _outputs_state(store: Store, folder: Path) -> FileState:
-    """The state of the outputs in a folder; those of another run, copied there, count as damaged."""
+def _outputs_state(store: Store, folder: Path, scores_suffice: bool) -> FileState:
+    """The state of the outputs in a folder, or of the scores that are kept instead, if these suffice.
+
+    Those of another run, copied there, count as damaged.
+    """
     record = folder / "outputs.json"
     kept = store.read(record, KeptOutputs)
     if kept is None:
         return "damaged" if record.is_file() else "missing"
-    return intact_outputs(kept) if all(path.parent == folder for path in kept.files.values()) else "damaged"
+    if any(path.parent != folder for path in kept.files.values()):
+        return "damaged"
+    scores, outputs = kept_state(folder), intact_outputs(kept)
+    if scores == "missing":
+        return outputs
+    return scores if outputs == "missing" and scores_suffice else _worst(scores, outputs)

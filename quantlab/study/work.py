@@ -9,6 +9,7 @@ this depends on the trials that are compared together. If formats were compared 
 the figures would depend on the order of events.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +17,16 @@ from dataclasses import dataclass, field, replace
 from queue import PriorityQueue
 from typing import Any
 
+from quantlab.errors import StudyError
+from quantlab.gate import are_gone
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import PHASE as CONVERT_PHASE
 from quantlab.study.conversions import ConversionResult, given_variant, make_variants
 from quantlab.study.costs import EXPECTED_SECONDS
 from quantlab.study.costs import PHASE as COSTS_PHASE
+from quantlab.study.early_keeping import EarlyKeeping, Place, early_keeping, know_reference
+from quantlab.study.importing import imported_layers, read_imports
 from quantlab.study.inside.choice import TapChoice
 from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
 from quantlab.study.inside.comparison import LayerStudy
@@ -31,14 +36,26 @@ from quantlab.study.non_finite import PHASE as CALIBRATION_PHASE
 from quantlab.study.non_finite import FiniteCheck, spoiled_by_variants, suspect_calibration
 from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
-from quantlab.study.reference import Probe, batch_size_for, batch_size_of, probe, run_reference
+from quantlab.study.reference import Probe, batch_size_for, layer_batch, probe, run_reference
 from quantlab.study.run import bytes_needed
+from quantlab.study.scores_only import needing_outputs, scores_of
 from quantlab.study.side_by_side import first_done, result_of
+from quantlab.study.space import refuse_small_disk, refuse_staying_outputs
 from quantlab.study.suspicions import repeatability, unstable_reference
 from quantlab.study.task import Scoring
 from quantlab.study.transfer import with_download_size
 from quantlab.study.trial import PlannedRun, RunResult, run_trial
-from quantlab.types import PYTHON, InnerRange, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
+from quantlab.types import (
+    PYTHON,
+    REFERENCE,
+    InnerRange,
+    KeptOutputs,
+    NonFinite,
+    OpenedModel,
+    SampleSet,
+    Setting,
+    Trial,
+)
 
 __all__ = ["Work", "WorkResult"]
 
@@ -49,6 +66,10 @@ _INSIDE_SECONDS = 0.001
 
 _AT_ONCE = 2
 """Number of children that work at the same time, one thread each."""
+
+_AT_ONCE_IN_SHARDS = 3
+"""Number of trials at the same time in shards: workers run one while this process joins and scores another, and a third
+waits, so that they always find a shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,10 @@ class WorkResult:
     """Ranges of tensors inside the model on the calibration samples; empty if they were not read."""
     unsearched: str | None = None
     """A warning, if calibration samples could not be searched for NaN and infinity inside the model."""
+
+
+Finished = tuple[RunResult, Trial]
+"""What became of a trial, and its row."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,21 +123,28 @@ class Work:
     _stopped: bool = False
     """Set when the study fails or is stopped; then nothing new is started."""
     _trials: list[Future[tuple[RunResult, Trial]]] = field(default_factory=list)
+    _bringing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the reference runs again, because its outputs were removed and a new row is compared with them."""
     _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
 
     def run(self) -> WorkResult:
         """Run the reference and all trials."""
-        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
+        pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="quantlab")
         try:
             return self._run(pool)
         except BaseException:
             self._stopped = True
             pool.shutdown(wait=False, cancel_futures=True)
-            # Threads that wait for children would block, or start the next step.
-            self.context.pool.close()
+            # Threads that wait for children or workers would block, or start the next step.
+            self.context.stop()
             raise
         finally:
             pool.shutdown(wait=True)
+
+    @property
+    def _at_once(self) -> int:
+        """Number of trials at the same time."""
+        return _AT_ONCE if self.context.sharding is None else _AT_ONCE_IN_SHARDS
 
     def layers(self, result: WorkResult, trials: Sequence[Trial]) -> LayerStudy:
         """The comparison of the trials' layers."""
@@ -120,10 +152,8 @@ class Work:
             self.context, self.samples, self.context.options.layer_samples, result.comparison.finite
         )
         formats, usual = self.context.registries.formats, batch_size_for(self.context, self.model)
-        # All read the same batches, so one that takes single samples decides.
-        measured = [trial.variant for trial in trials if trial.variant is not None and trial.failure is None]
-        sizes = (batch_size_of(formats[variant.format], variant, usual) for variant in measured)
-        inputs = SessionInputs(self.context, drawn.samples, result.probe.outputs, min(sizes, default=usual))
+        batch_size = layer_batch(formats, trials, usual)
+        inputs = SessionInputs(self.context, drawn.samples, result.probe.outputs, batch_size)
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
         return LayerStudy(
             inputs,
@@ -133,6 +163,7 @@ class Work:
             trials,
             choice,
             reference_environment=result.reference.environment,
+            dumped=imported_layers(read_imports(self.context.store), trials, drawn.samples),
         )
 
     def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
@@ -145,17 +176,25 @@ class Work:
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept, fed, non_finite = result_of(reference)
         looked = pool.submit(self._look_at_calibration, non_finite)
-        result = WorkResult(
-            kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite, fed
-        )
+        comparison = Comparison.open(replace(self.scoring, output=self._scored(probed)), kept)
+        result = WorkResult(kept, probed, comparison, (), non_finite, fed)
+        know_reference(context, self.samples, comparison, kept)
+        early = early_keeping(context, self.model.description, self.samples, comparison, kept, non_finite)
+        if early is None:
+            size = bytes_needed(probed.outputs, self.samples.n)
+            refuse_staying_outputs(context, comparison, non_finite, self.plan.trial_count, size)
         for name in context.options.variants:
             given = given_variant(context, name, self.model, self.samples)
             self._start_trials(pool, with_download_size(context, given), result)
         while waiting:
             done, waiting = first_done(waiting)
-            for conversion in (conversion for future in done for conversion in future.result()):
-                self._start_trials(pool, conversion, result)
-        finished = [result_of(trial) for trial in self._trials]
+            made = [conversion for future in done for conversion in future.result()]
+            if early is not None:
+                for conversion in made:
+                    early.expect(conversion, [planned.runtime.name for planned in self.plan.planned_runs(conversion)])
+            for conversion in made:
+                self._start_trials(pool, conversion, result, early)
+        finished = self._with_compared_outputs([result_of(trial) for trial in self._trials], result)
         (unsearched, inner), trials = result_of(looked), self._in_order([trial for _, trial in finished])
         # If no variant was calibrated, nothing depends on what was not searched.
         unsearched = unsearched if self._has_calibrated(trials) else None
@@ -180,6 +219,10 @@ class Work:
         if inside is None:
             return replace(result, non_finite=known)
         comparison = Comparison.open(comparison.scoring, result.reference, known)
+        rows = {(trial.setting, trial.runtime): trial for trial in result.trials}
+        gone = {place for place, trial in rows.items() if scores_of(trial) is not None}
+        finished = [(one, rows[one.conversion.setting, one.runtime]) for one in done]
+        done = [one for one, _ in self._brought_back(finished, gone, result)]
         trials = self._in_order([run_result.trial(comparison) for run_result in done])
         return replace(result, non_finite=known, comparison=comparison, trials=trials)
 
@@ -225,8 +268,7 @@ class Work:
     def _probe(self) -> Probe:
         context = self.context
         probed = probe(context, self.model, self.declared or self.samples)
-        check = repeatability(probed, self.model.training_layers)
-        for text in unstable_reference(check, context.registries.formats):
+        for text in unstable_reference(repeatability(probed, self.model.training_layers), context.registries.formats):
             context.progress.warn(text)
         return probed
 
@@ -234,10 +276,8 @@ class Work:
         context = self.context
         probed = probed or self._probe()
         declared = self.declared or self.samples
-        runs = 1 + self.plan.trial_count + (self.declared is not None)
-        context.store.refuse_too_large(
-            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {self.plan.trial_count} trials"
-        )
+        size, references = bytes_needed(probed.outputs, self.samples.n), 1 + (self.declared is not None)
+        refuse_small_disk(context, self.plan.trial_count, references=references, size=size, at_once=self._at_once)
         began = time.perf_counter()
         kept = run_reference(context, self.model, declared, probed.outputs)
         fed = None if self.declared is None else run_reference(context, self.model, self.samples, probed.outputs)
@@ -280,16 +320,26 @@ class Work:
         self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
         return conversions
 
-    def _start_trials(self, pool: ThreadPoolExecutor, conversion: ConversionResult, result: WorkResult) -> None:
+    def _start_trials(
+        self,
+        pool: ThreadPoolExecutor,
+        conversion: ConversionResult,
+        result: WorkResult,
+        early: EarlyKeeping | None = None,
+    ) -> None:
         for planned in self.plan.planned_runs(conversion):
-            quick = planned.runtime.name == PYTHON
+            # Outputs are removed early if the baselines, which run in Python, come first.
+            quick = planned.runtime.name == PYTHON and early is None
             self._pending.put(_Pending(quick, len(self._trials), conversion, planned))
-            self._trials.append(pool.submit(self._next_trial, result))
+            self._trials.append(pool.submit(self._next_trial, result, early))
 
-    def _next_trial(self, result: WorkResult) -> tuple[RunResult, Trial]:
+    def _next_trial(self, result: WorkResult, early: EarlyKeeping | None) -> Finished:
         """Run the first pending trial; fast ones come last, so that no core is idle at the end."""
         pending = self._pending.get_nowait()
-        return self._trial(pending.conversion, pending.planned, result)
+        finished = self._trial(pending.conversion, pending.planned, result)
+        if early is not None and not self._stopped:  # a row that was stopped is no failed one
+            early.add(finished[1])
+        return finished
 
     def _trial(self, conversion: ConversionResult, planned: PlannedRun, result: WorkResult) -> tuple[RunResult, Trial]:
         """What became of a trial, and its row."""
@@ -301,7 +351,49 @@ class Work:
             outputs=result.probe.outputs,
             batch_size=batch_size_for(self.context, self.model),
         )
+        if run_result.kept is not None and not any(map(are_gone, run_result.kept.files.values())):
+            self._bring_reference(result)
         return run_result, run_result.trial(result.comparison)
+
+    def _bring_reference(self, result: WorkResult) -> None:
+        """Run the reference again, if its outputs were removed: a new row is compared with them.
+
+        Raises:
+            StudyError: If its outputs are others now.
+        """
+        with self._bringing:
+            if self.context.scores is None or not are_gone(result.comparison.reference):
+                return
+            self.context.scores.needed.add((REFERENCE, PYTHON))
+            again = run_reference(self.context, self.model, self.samples, result.probe.outputs)
+            if dict(again.sha256) != dict(result.reference.sha256):
+                raise StudyError(
+                    "the model gives other outputs than when the scores of the study were kept, so new rows cannot be "
+                    "compared with them; run 'quantlab analyze' again with --store outputs, or with another --out"
+                )
+
+    def _with_compared_outputs(self, finished: Sequence[Finished], result: WorkResult) -> list[Finished]:
+        """The rows; those that new rows are compared with, and whose outputs were removed, have run again."""
+        scores, done = self.context.scores, [*finished]
+        while scores is not None:
+            needed = needing_outputs([trial for _, trial in done], self.scoring.output.name) - scores.needed
+            if not needed:
+                break
+            done = self._brought_back(done, needed, result)
+        return done
+
+    def _brought_back(self, finished: Sequence[Finished], needed: set[Place], result: WorkResult) -> list[Finished]:
+        """The rows, of which some have run again because their outputs were removed."""
+        scores, done = self.context.scores, [*finished]
+        if scores is None:
+            return done
+        scores.needed |= needed
+        for place, (run_result, trial) in enumerate(done):
+            if (trial.setting, trial.runtime) in needed:
+                scores.needed.add((trial.setting, str(trial.ran_on)))
+                planned = PlannedRun(self.context.registries.runtimes[trial.runtime], run_result.requested)
+                done[place] = self._trial(run_result.conversion, planned, result)
+        return done
 
 
 def _explained(known: Sequence[NonFinite]) -> bool:

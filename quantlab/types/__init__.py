@@ -13,7 +13,9 @@ from quantlab.types.diagnosis import Diagnosis, Ground, Reproduction, TriedConve
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
-from quantlab.types.imports import ImportedOutputs, Imports
+from quantlab.types.imports import ImportedLayers, ImportedOutputs, Imports
+from quantlab.types.inside import Inside
+from quantlab.types.kept_scores import FromPython, KeptOutput, KeptReference, KeptScores, StoreKind
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -21,7 +23,6 @@ from quantlab.types.layers import (
     Alignment,
     Baseline,
     Codes,
-    Inside,
     LayerRow,
     OpRow,
     Source,
@@ -44,7 +45,7 @@ from quantlab.types.pipelines import (
     StepName,
     SwappedStep,
 )
-from quantlab.types.preprocessing import MelSpectrogram, Pipeline, Preprocessing
+from quantlab.types.preprocessing import ImageBytes, MelSpectrogram, Pipeline, Preprocessing
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -57,6 +58,8 @@ from quantlab.types.reference import (
 from quantlab.types.repeated import Repeated
 from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
+from quantlab.types.shards import JoinedShard, JoinedShards, Shard, Shards, ShardWorker
+from quantlab.types.stored import StoredFile, StoredStudy
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
 from quantlab.types.tuning import (
@@ -138,14 +141,22 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
+    "FromPython",
     "Ground",
+    "ImageBytes",
+    "ImportedLayers",
     "ImportedOutputs",
     "Imports",
     "InnerRange",
     "Inside",
     "Interval",
+    "JoinedShard",
+    "JoinedShards",
     "Judgement",
+    "KeptOutput",
     "KeptOutputs",
+    "KeptReference",
+    "KeptScores",
     "KernelChoice",
     "LayerRow",
     "Look",
@@ -189,6 +200,9 @@ __all__ = [
     "Setting",
     "SettingVerdict",
     "SeveralSettings",
+    "Shard",
+    "ShardWorker",
+    "Shards",
     "Sharing",
     "SliceLosses",
     "Source",
@@ -196,6 +210,9 @@ __all__ = [
     "Spread",
     "SteadyTimes",
     "StepName",
+    "StoreKind",
+    "StoredFile",
+    "StoredStudy",
     "StoredWeight",
     "Study",
     "SwappedStep",

@@ -16,7 +16,7 @@ class SampleNames:
     source: str
     """The source as the user wrote it."""
     indices: tuple[int, ...]
-    """Positions in the source, from 0, ascending; at most `NAMED_SAMPLES`."""
+    """Positions in the source, from 0, in the order in which the samples are stored; at most `NAMED_SAMPLES`."""
     files: tuple[str, ...] = ()
     """The samples' files below the source, in the same order; empty if samples are no files."""
 

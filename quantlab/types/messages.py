@@ -52,20 +52,20 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The outputs of one batch have been written."""
+    """The outputs of one or more batches have been written."""
 
     type: ClassVar[str] = "progress"
     done: int
     """Number of samples done, counted from the first sample of the set."""
     batch: int
-    """Number of samples in this batch."""
+    """Number of samples in these batches; the first batch of a job is alone."""
     seconds: float
-    """Time inside the model's calls."""
+    """Time inside the model's calls for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A process that is slow to start is now ready to time a variant and waits for the request."""
+    """A process waits: for the request to time a variant, after a slow start, or for a device that is away."""
 
     type: ClassVar[str] = "waiting"
 

@@ -3,9 +3,27 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
-__all__ = ["MelSpectrogram", "Pipeline", "Preprocessing"]
+__all__ = ["ImageBytes", "MelSpectrogram", "Pipeline", "Preprocessing"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """The bytes of an image file, which may lie inside of another file, such as an archive."""
+
+    name: str | Path
+    """Where it is from, for messages: its path, or in words if it lies inside of another file."""
+    content: bytes
+    """The bytes of the image file."""
+
+    def read_bytes(self) -> bytes:
+        """The bytes, as `Path.read_bytes`."""
+        return self.content
+
+    def __str__(self) -> str:
+        return str(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,4 +125,6 @@ class Duplicates:
     near: int
     """Samples that are nearly equal to another one; only images are compared so."""
     pairs: tuple[Duplicate, ...] = ()
-    """Each of these samples with the one that it is a duplicate of."""
+    """Each of these samples with the one that it is a duplicate of; at most 100,000 of them."""
+    searched: bool = True
+    """Whether nearly equal images were looked for; False of more than 100,000."""

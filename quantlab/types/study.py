@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quantlab.types.finite import NonFinite
+from quantlab.types.kept_scores import StoreKind
 from quantlab.types.model import ModelDescription
 from quantlab.types.notebooks import InNotebooks
 from quantlab.types.reference import ReferenceCheck
@@ -73,6 +74,9 @@ class Study(InNotebooks):
 
     reference_check: ReferenceCheck | None = None
     """What was found about the reference before anything was compared with it; None in records of an older quantlab."""
+
+    store: StoreKind = "outputs"
+    """What is kept of each row: its outputs, or scores only, from which the same figures are computed."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:

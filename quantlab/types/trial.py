@@ -198,7 +198,9 @@ class Trial:
     """Whether the first samples give the same outputs when they run once more after the last one; empty for failures,
     and in studies of an older quantlab."""
     imported: bool = False
-    """Whether another program ran the variant, and its outputs were read (`quantlab import`)."""
+    """Whether another program or device ran the variant (`quantlab import`, `quantlab phone`)."""
+    device: str = ""
+    """The device on which it ran, in words; empty for this machine, and for what a program wrote."""
     notes: tuple[str, ...] = ()
     excused: bool = False
     """Whether this failure does not change the exit status of `analyze`.

@@ -18,6 +18,9 @@ __all__ = ["map_inputs", "run_batches", "slices"]
 
 Array = npt.NDArray[Any]
 
+_TELL_SECONDS = 0.1
+"""Least time between two messages about progress."""
+
 
 def run_batches(job: Job, execution: Execution, emit: Emit) -> None:
     """Run all samples of a job, and then the first batch once more; sends `Progress` and `Repeated`.
@@ -27,6 +30,7 @@ def run_batches(job: Job, execution: Execution, emit: Emit) -> None:
     """
     inputs = map_inputs(job)
     outputs = [_map(file, job.stop, "r+") for file in job.outputs]
+    told, samples, spent = time.perf_counter(), 0, 0.0
     for start in range(job.start, job.stop, job.batch_size):
         stop = min(start + job.batch_size, job.stop)
         batch = slices(inputs, start, stop)
@@ -40,7 +44,11 @@ def run_batches(job: Job, execution: Execution, emit: Emit) -> None:
                     f"{(stop - start, *file.shape)}"
                 )
             target[start:stop] = result
-        emit(Progress(stop, stop - start, seconds))
+        samples, spent = samples + stop - start, spent + seconds
+        # The first batch alone, since times leave it out; then few messages, which cost more than a quick batch.
+        if start == job.start or stop == job.stop or time.perf_counter() - told >= _TELL_SECONDS:
+            emit(Progress(stop, samples, spent))
+            told, samples, spent = time.perf_counter(), 0, 0.0
     if job.start == job.stop:
         return
     emit(run_again(job, execution.call, inputs, outputs))

@@ -14,6 +14,7 @@ the import. A child can still import all of them.
 working folder and its `sys.path`.
 - `temporary`: a private folder of the child, created if missing before it starts, and removed after it ends, or if the
 owner ends before the child is forked; or null.
+- `forks`: whether the child may ask for children of its own on the socket in its variable QUANTLAB_FORK_SERVER.
 
 The first bytes carry four descriptors: a control socket, and the child's standard input, output and error. A request
 without a `module` only preloads; it may carry one descriptor, which is closed when the import is done. On the control
@@ -28,7 +29,6 @@ threads would stay locked in the child. It ends with its owner, and all children
 
 import contextlib
 import errno
-import gc
 import importlib
 import json
 import os
@@ -46,8 +46,9 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from quantlab.worker.importing_ahead import absent, keeping_all, standing_in
 
 __all__: list[str] = []
 
@@ -64,6 +65,13 @@ class _Fork:
     """Readable when the process has ended (pidfd_open(2))."""
     control: socket.socket
     temporary: str | None
+    channel: socket.socket | None
+    """Where it asks for children of its own; None if it may not."""
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """Own ends of its sockets; closed ones have the descriptor -1."""
+        return [self.control, *filter(None, [self.channel])]
 
 
 @dataclass(slots=True)
@@ -88,13 +96,15 @@ class _Server:
 
     def _answer(self) -> bool:
         """Handle pending events; return False if the owner is gone."""
-        # By number, because one event may close the descriptor of the next.
-        for descriptor in [key.fd for key, _ in self.selector.select()]:
-            if descriptor == self.owner.fileno():
-                if not self._take_request():
+        for key, _ in self.selector.select():
+            # One event may close the descriptor of the next, whose number a new child may have by now.
+            if self.selector.get_map().get(key.fd) is not key:
+                continue
+            if key.fd == self.owner.fileno():
+                if not self._take_request(self.owner):
                     return False
             else:
-                self._attend(descriptor)
+                self._attend(key.fd)
         return True
 
     def _attend(self, descriptor: int) -> None:
@@ -103,10 +113,13 @@ class _Server:
                 self._report(fork)
             elif descriptor == fork.control.fileno():
                 self._let_go(fork)
+            elif fork.channel and descriptor == fork.channel.fileno() and not self._take_request(fork.channel):
+                self.selector.unregister(descriptor)
+                fork.channel.close()
 
-    def _take_request(self) -> bool:
+    def _take_request(self, channel: socket.socket) -> bool:
         try:
-            self.asked, descriptors = self._receive_request()
+            self.asked, descriptors = self._receive_request(channel)
         except (EOFError, OSError):
             return False
         self._preload(**self.asked["preload"])
@@ -117,16 +130,16 @@ class _Server:
                 os.close(descriptor)
         return True
 
-    def _receive_request(self) -> tuple[dict[str, Any], list[int]]:
-        head, descriptors, _, _ = socket.recv_fds(self.owner, 4, _DESCRIPTORS)
-        request: dict[str, Any] = json.loads(_receive(self.owner, _receive_length(self.owner, head)))
+    def _receive_request(self, channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+        head, descriptors, _, _ = socket.recv_fds(channel, 4, _DESCRIPTORS)
+        request: dict[str, Any] = json.loads(_receive(channel, _receive_length(channel, head)))
         return request, descriptors
 
     def _preload(self, modules: list[str], without: list[str], unused: list[str]) -> None:
         missing = [name for name in modules if name not in self.preloaded]
         if not missing:
             return
-        with self._ending_with_the_owner(), _keeping_all(), _absent(without), _standing_in(unused):
+        with self._ending_with_the_owner(), keeping_all(), absent(without), standing_in(unused):
             for name in missing:
                 self.preloaded.add(name)
                 try:
@@ -160,11 +173,13 @@ class _Server:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 _remove_temporary(self.asked)
-                self.asked, _ = self._receive_request()
+                self.asked, _ = self._receive_request(self.owner)
 
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
         control_descriptor, *standard = descriptors
         control = socket.socket(fileno=control_descriptor)
+        ours: socket.socket | None = None
+        theirs: socket.socket | None = None
         try:
             if _hung_up(control):
                 _remove_temporary(request)
@@ -174,20 +189,27 @@ class _Server:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if request["temporary"] is not None:  # created here, so that it exists only if someone waits for the child
                 Path(request["temporary"]).mkdir(parents=True, exist_ok=True)
+            if request.get("forks"):
+                ours, theirs = socket.socketpair()
             pid = _fork_quietly()
             if pid == 0:
-                self._become(request, standard, control)
+                if ours is not None:  # else the child would never learn that this server has ended
+                    ours.close()
+                self._become(request, standard, control, theirs)
             descriptor = _watch(pid)
         except OSError as error:
             _say(control, {"error": f"{error.strerror}"})
-            control.close()
+            for own in filter(None, [control, ours]):
+                own.close()
             return
         finally:
             for stream in standard:
                 os.close(stream)
-        self.forks[pid] = _Fork(pid, descriptor, control, request["temporary"])
-        self.selector.register(descriptor, selectors.EVENT_READ)
-        self.selector.register(control, selectors.EVENT_READ)
+            if theirs is not None:
+                theirs.close()
+        fork = self.forks[pid] = _Fork(pid, descriptor, control, request["temporary"], ours)
+        for watched in (descriptor, *(own.fileno() for own in fork.sockets)):
+            self.selector.register(watched, selectors.EVENT_READ)
 
     def _report(self, fork: _Fork) -> None:
         """Report how a child ended; its process id stays reserved."""
@@ -202,16 +224,19 @@ class _Server:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 end(fork.pid, signal.SIGKILL)
         os.waitpid(fork.pid, 0)
-        for descriptor in (fork.descriptor, fork.control.fileno()):
-            with contextlib.suppress(KeyError):
-                self.selector.unregister(descriptor)
+        for watched in (fork.descriptor, *(own.fileno() for own in fork.sockets)):
+            with contextlib.suppress(KeyError, ValueError):  # ValueError for -1
+                self.selector.unregister(watched)
         os.close(fork.descriptor)
-        fork.control.close()
+        for own in fork.sockets:
+            own.close()
         del self.forks[fork.pid]
         if fork.temporary is not None:
             shutil.rmtree(fork.temporary, ignore_errors=True)
 
-    def _become(self, request: dict[str, Any], standard: list[int], control: socket.socket) -> None:
+    def _become(
+        self, request: dict[str, Any], standard: list[int], control: socket.socket, asks: socket.socket | None
+    ) -> None:
         """The child's side: run the module; never returns."""
         status = 1
         try:
@@ -220,68 +245,19 @@ class _Server:
             for place, descriptor in enumerate(standard):
                 os.dup2(descriptor, place)
             self.selector.close()
-            for channel in (control, self.owner, *(fork.control for fork in self.forks.values())):
+            for channel in (control, self.owner, *(own for fork in self.forks.values() for own in fork.sockets)):
                 channel.close()
             for descriptor in (*standard, *(fork.descriptor for fork in self.forks.values())):
                 os.close(descriptor)
             _settle(request)
+            if asks is not None:
+                os.environ["QUANTLAB_FORK_SERVER"] = str(asks.detach())
             status = _run_module(request["module"])
         except OSError as error:
             _say(control, {"error": f"{error.strerror}"})
             traceback.print_exc()  # to the child's log, if the control socket is closed
         finally:
             os._exit(status)
-
-
-@contextlib.contextmanager
-def _keeping_all() -> Iterator[None]:
-    """Turn garbage collection off during imports, because it takes a quarter of the time and frees little.
-
-    Afterwards all objects are frozen: a child's collector ignores them, and so does not copy their memory pages.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-@contextlib.contextmanager
-def _absent(names: list[str]) -> Iterator[None]:
-    """Make imports of these libraries fail, unless they are already imported."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None means that it cannot be imported
-    try:
-        yield
-    finally:
-        for name in hidden:
-            sys.modules.pop(name, None)
-
-
-class _StandIn(ModuleType):
-    """Replaces a module; its attributes are functions that import the real module when they are called."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # attributes that the import system reads
-            raise AttributeError(name)
-
-        def call(*given: Any, **named: Any) -> Any:  # later, when the stand-in has been removed
-            return getattr(importlib.import_module(self.__name__), name)(*given, **named)
-
-        return call
-
-
-@contextlib.contextmanager
-def _standing_in(names: list[str]) -> Iterator[None]:
-    """Replace these modules by stand-ins during the block, unless they are already imported."""
-    stand_ins = {name: _StandIn(name) for name in names if name not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name in stand_ins:
-            sys.modules.pop(name, None)
 
 
 def _fork_quietly() -> int:

@@ -32,7 +32,7 @@ from quantlab.runtimes.requests import (
 from quantlab.types.messages import Opened, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.batches import map_inputs, run_batches, slices
 from quantlab.worker.emit import Emit
-from quantlab.worker.execution import load_artifact, reading_artifact
+from quantlab.worker.execution import Execution, load_artifact, reading_artifact
 from quantlab.worker.preparing import prepare_pictures
 from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
@@ -46,10 +46,11 @@ Array = npt.NDArray[Any]
 
 
 class _Worker:
-    """Keeps variants with taps open between requests."""
+    """Keeps variants with taps open between requests, and one variant that is run in parts."""
 
     def __init__(self) -> None:
         self._tapped: dict[str, tuple[list[Array], TappedExecution]] = {}
+        self._opened: tuple[str, Execution] | None = None
 
     def handle(self, document: Document, emit_document: EmitDocument) -> None:
         request = request_from(document)
@@ -88,9 +89,18 @@ class _Worker:
         emit(probed(job, slices(map_inputs(job), job.start, job.stop)))
 
     def _run(self, request: Run, emit: Emit) -> None:
-        execution = load_artifact(request.job)
+        execution = self._execution(request)
         emit(Ready(execution.ran_on, execution.environment))
         run_batches(request.job, execution, emit)
+
+    def _execution(self, request: Run) -> Execution:
+        if self._opened is not None and self._opened[0] == request.opened:
+            return self._opened[1]
+        self._opened = None  # first, so that memory never holds two
+        execution = load_artifact(request.job)
+        if request.opened:
+            self._opened = (request.opened, execution)
+        return execution
 
     def _wait(self, request: Wait, _: Emit) -> None:
         importlib.import_module(request.job.python.library)

@@ -7,7 +7,7 @@ started.
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,20 @@ from quantlab.errors import QuantlabError
 from quantlab.processes import Document, Emit, serve, tagged, untagged
 from quantlab.ragged import Packed, objects, pack, unpack
 from quantlab.user_modules import load_function
-from quantlab.user_requests import REQUESTS, Boxes, Call, Decode, Element, Import, Next, Number, Request, Values
+from quantlab.user_requests import (
+    REQUESTS,
+    Boxes,
+    Call,
+    Decode,
+    Element,
+    End,
+    Import,
+    Imported,
+    Next,
+    Number,
+    Request,
+    Values,
+)
 
 __all__: list[str] = []
 
@@ -46,6 +59,11 @@ class _Given:
     def size_bytes(self) -> int:
         return sum(array.nbytes for array in self.arrays.values())
 
+    def samples(self, batches: bool) -> int:
+        """Number of samples, see `Next.batches`."""
+        first = next(iter(self.arrays.values()), None)
+        return len(first) if batches and first is not None and first.ndim else 1
+
 
 _GROUP_BYTES, _GROUP_SECONDS, _GROUP_ELEMENTS = 4 << 20, 0.2, 1024
 """Elements are sent in groups, because one file and one message per element would cost more than most loaders."""
@@ -58,6 +76,7 @@ class _Called:
         self._text = ""
         self._folder: Path | None = None
         self._function: Callable[..., Any] | None = None
+        self._given: Generator[tuple[Any, bool]] | None = None
         self._elements: Iterator[_Given] | None = None
         self._held: _Given | None = None
         """Element taken from the loader whose kind differs from the last group."""
@@ -72,8 +91,11 @@ class _Called:
         if isinstance(request, Import):
             self._text, self._folder = request.function, Path(request.folder)
             self._function = load_function(request.function, refused=QuantlabError)
+            emit(tagged(Imported(_endless(self._function))))
         elif isinstance(request, Next):
-            self._next(emit)
+            self._next(request, emit)
+        elif isinstance(request, End):
+            self._end()
         elif isinstance(request, Decode):
             emit(tagged(self._decoded(request)))
         else:
@@ -85,20 +107,24 @@ class _Called:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _next(self, emit: Emit) -> None:
+    def _next(self, request: Next, emit: Emit) -> None:
         assert self._function is not None  # noqa: S101 (it was imported before)
         for file in self._files:  # the parent may still have it mapped, and keeps its contents
             file.unlink()
         self._files.clear()
         if self._elements is None:
-            self._elements = (
-                _given(value, whole, self._text) for value, whole in _elements(self._text, self._function)
-            )
-        group = self._group(self._elements)
+            self._given = _elements(self._text, self._function)
+            self._elements = (_given(value, whole, self._text) for value, whole in self._given)
+        group = self._group(self._elements, request)
         if group:
             emit(tagged(self._written(group)))
 
-    def _group(self, elements: Iterator[_Given]) -> list[_Given]:
+    def _end(self) -> None:
+        given, self._given, self._elements, self._held = self._given, None, None, None
+        if given is not None:
+            given.close()
+
+    def _group(self, elements: Iterator[_Given], request: Next) -> list[_Given]:
         """The next elements of equal kind; empty at the end.
 
         Raises:
@@ -109,7 +135,8 @@ class _Called:
         group = [self._held] if self._held else []
         self._held, began = None, time.monotonic()
         size_bytes = sum(given.size_bytes for given in group)
-        while len(group) < _GROUP_ELEMENTS and size_bytes < _GROUP_BYTES:
+        samples, most = sum(given.samples(request.batches) for given in group), request.most
+        while len(group) < _GROUP_ELEMENTS and size_bytes < _GROUP_BYTES and (most is None or samples < most):
             try:
                 given = next(elements, None)
             except QuantlabError as error:
@@ -122,6 +149,7 @@ class _Called:
                 break
             group.append(given)
             size_bytes += given.size_bytes
+            samples += given.samples(request.batches)
             if given.whole or time.monotonic() - began > _GROUP_SECONDS:
                 break
         return group
@@ -244,22 +272,35 @@ def _shown(value: Any) -> str:
     return "None" if value is None else f"'{array.item()}'"
 
 
-def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, bool]]:
-    """Yield what the function returns or yields, and whether that is all; its errors become QuantlabErrors."""
+def _endless(function: Callable[..., Any]) -> bool:
+    """Whether a loader says that it has no end."""
+    return getattr(function, "endless", False) is True
+
+
+def _elements(text: str, function: Callable[[], Any]) -> Generator[tuple[Any, bool]]:
+    """Yield what the function returns or yields, and whether that is all; its errors become QuantlabErrors.
+
+    If this is closed, a generator of the user is closed, too.
+    """
     try:
         given = function()
         if given is None:
             raise QuantlabError(f"the loader '{text}' returned None; return samples, or (samples, labels)")
         if hasattr(given, "as_numpy_iterator"):
             # TensorFlow uses -1 for a dataset that repeats forever, and -2 for an unknown size.
-            if hasattr(given, "cardinality") and int(given.cardinality()) == -1:
+            if hasattr(given, "cardinality") and int(given.cardinality()) == -1 and not _endless(function):
                 raise QuantlabError(f"the loader '{text}' gives a dataset that never ends; remove .repeat()")
             given = given.as_numpy_iterator()
         if isinstance(given, tuple | list | Mapping) or hasattr(given, "__array__") or not isinstance(given, Iterable):
             yield given, True
             return
-        for value in given:
-            yield value, False
+        elements = iter(given)
+        try:
+            for value in elements:
+                yield value, False
+        finally:
+            if isinstance(elements, Generator):
+                elements.close()
     except QuantlabError:
         raise
     except (Exception, SystemExit) as error:  # a user's code may raise anything

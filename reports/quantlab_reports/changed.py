@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from quantlab.errors import StudyError
 from quantlab.foreign import reading
-from quantlab.npy import mapped
-from quantlab.samples import labels_of, names_of
-from quantlab.statistics import CandidateSamples, ClassSamples, ReferenceSamples, class_losses, scored_samples
+from quantlab.gate.left_out import JudgedSamples
+from quantlab.gate.stored import candidate_samples, finite_rows, reference_samples
+from quantlab.samples import names_of
+from quantlab.statistics import ClassSamples, ReferenceSamples, class_losses
 from quantlab.types import NAMED_SAMPLES, ClassLoss, SampleSet, Study, Trial
 from quantlab_reports.subject import Subject
 
@@ -111,20 +112,12 @@ def changes_of(trial: Trial, study: Study) -> Changes | None:
 
 
 def _changes(trial: Trial, study: Study) -> Changes | None:
-    outputs = mapped(study.reference.outputs[study.scored_output])
-    finite = scored_samples(outputs, study.non_finite)
-    labels = labels_of(study.samples) if study.task == "classification" else None
-    reference = ReferenceSamples.of(
-        np.asarray(outputs)[finite],
-        None if labels is None else np.asarray(labels)[finite],
-        task="similarity" if labels is None else "classification",
-        probabilities=study.probabilities,
-        classes=True,
-    )
-    candidate = CandidateSamples.of(reference, np.asarray(mapped(trial.outputs[study.scored_output]))[finite])
+    judged = JudgedSamples(finite_rows(study))
+    reference = reference_samples(study, judged)
+    candidate = candidate_samples(study, trial, reference, judged)
     if reference.classes is None or candidate.classes is None:
         return None
-    places = np.flatnonzero(finite)
+    places = np.flatnonzero(judged.finite)
     samples = _samples(reference, candidate.classes, places, study)
     samples.sort(key=_rank)
     return Changes(trial.setting, trial.runtime, reference.n, tuple(samples), _classes(reference, candidate.classes))

@@ -5,7 +5,8 @@ the error of a regression, an edit rate, the share of right positions. Where the
 samples are those whose outputs moved most.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,28 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
+from quantlab.gate.kept_scores import RowScores
 from quantlab.gate.left_out import JudgedSamples
-from quantlab.gate.stored import judged_metrics, mapped_file, reference_samples, scored_file
+from quantlab.gate.stored import candidate_samples, finite_rows, judged_metrics, reference_samples
 from quantlab.names import choose
 from quantlab.statistics import (
+    LISTED,
     PAIRED_METRICS,
     CandidateSamples,
     PairedMetric,
     ReferenceSamples,
     SampleMoves,
     clopper_pearson,
+    most_changed,
+    most_changed_element,
     percentile_with_bounds,
     sample_moves,
-    scored_samples,
 )
 from quantlab.types import ChangeRow, SampleKind, SampleRow, Study, Trial
 from quantlab_reports.changed import ChangedSample, Changes, changes_of, names_of_rows
 from quantlab_reports.model import Selection
 
 __all__ = ["LISTED", "TrialChanges", "changes_of_trials", "chosen_trials", "figures_of_classes"]
-
-LISTED = 100
-"""Samples of each kind that are named for a trial, at most."""
 
 _Array = npt.NDArray[Any]
 
@@ -155,7 +156,7 @@ class _Comparing:
 
     @classmethod
     def of(cls, study: Study) -> Self:
-        judged = JudgedSamples(scored_samples(mapped_file(scored_file(study)), study.non_finite))
+        judged = JudgedSamples(finite_rows(study))
         reference = reference_samples(study, judged)
         note = ""
         try:
@@ -165,9 +166,8 @@ class _Comparing:
         return cls(study, judged, reference, metrics, bool(study.samples.groups_sha256), note)
 
     def changes(self, trial: Trial) -> TrialChanges:
-        outputs = self.judged.rows(mapped_file(trial.outputs[self.study.scored_output]))
         try:
-            candidate = CandidateSamples.of(self.reference, outputs)
+            candidate = candidate_samples(self.study, trial, self.reference, self.judged)
         except ValueError as error:
             raise StudyError(
                 f"the outputs of {trial.setting} in {trial.runtime} cannot be compared: {error}; run 'quantlab "
@@ -182,7 +182,7 @@ class _Comparing:
             note = f"the metric {self.metrics[0].name} has no value for a single sample"
         losses = candidate.max_abs if moves is None else moves.losses
         figures = self._figures(trial, moves, losses)
-        chosen = _most(losses, signed=moves is not None)
+        chosen = most_changed(losses, signed=moves is not None)
         by_kind = {kind: count for kind, (_, count) in chosen.items()}
         return TrialChanges(figures, tuple(self._rows(trial, chosen, moves, candidate)), by_kind, note)
 
@@ -219,12 +219,13 @@ class _Comparing:
         self, trial: Trial, chosen: "_Chosen", moves: SampleMoves | None, candidate: CandidateSamples
     ) -> Iterator[SampleRow]:
         places = np.flatnonzero(self.judged.finite)
+        elements = self._elements(trial, candidate)
         every = np.sort(np.concatenate([these for these, _ in chosen.values()]))
         names = dict(zip(every.tolist(), names_of_rows(self.study.samples, places[every]), strict=True))
         for kind, (these, _) in chosen.items():
             for place in these.tolist():
                 index, file = names[place]
-                element, target, before, after = self._element(place, candidate.outputs[place], kind)
+                element, target, before, after = elements(place, kind)
                 yield SampleRow(
                     trial.setting,
                     trial.runtime,
@@ -241,22 +242,33 @@ class _Comparing:
                     change=float(candidate.max_abs[place] if moves is None else moves.losses[place]),
                 )
 
-    def _element(
-        self, place: int, output: _Array, kind: SampleKind
-    ) -> tuple[tuple[int, ...], float | None, float, float]:
-        """The element of a sample that changed most: where it is, its target, and both outputs."""
-        shape = np.shape(output)
-        before = np.asarray(self.reference.outputs[place], np.float64).reshape(-1)
-        after = np.asarray(output, np.float64).reshape(-1)
-        targets = None
-        if self.reference.errors is not None and self.reference.labels is not None:
-            targets = np.asarray(self.reference.labels[place], np.float64).reshape(-1)
-        with np.errstate(invalid="ignore"):
-            change = np.abs(after - before) if targets is None else np.abs(after - targets) - np.abs(before - targets)
-        change = np.where(np.isnan(change), np.inf, -change if kind == "became better" else change)
-        most = int(np.argmax(change))
-        where = tuple(int(axis) for axis in np.unravel_index(most, shape)) if before.size > 1 else ()
-        return where, None if targets is None else float(targets[most]), float(before[most]), float(after[most])
+    def _elements(self, trial: Trial, candidate: CandidateSamples) -> "_Elements":
+        """A function from a sample to its element that changed most: where it is, its target, and both outputs."""
+        kept = RowScores.of(trial) if self.study.store == "scores" else None
+        known = {} if kept is None else kept.listed()
+
+        def of_sample(place: int, kind: SampleKind) -> tuple[tuple[int, ...], float | None, float, float]:
+            shape, targets = self.reference.shape[1:], self._targets(place)
+            if kept is not None:
+                most, before, after = known[place, kind]
+            else:
+                ones = np.asarray(self.reference.outputs[place], np.float64).reshape(-1)
+                others = np.asarray(candidate.outputs[place], np.float64).reshape(-1)
+                most = most_changed_element(ones, others, targets, improved=kind == "became better")
+                before, after = float(ones[most]), float(others[most])
+            where = tuple(int(axis) for axis in np.unravel_index(most, shape)) if math.prod(shape) > 1 else ()
+            return where, None if targets is None else float(targets[most]), before, after
+
+        return of_sample
+
+    def _targets(self, place: int) -> _Array | None:
+        """(elements,): the targets of a sample; None if outputs are compared with the reference alone."""
+        if self.reference.errors is None or self.reference.labels is None:
+            return None
+        return np.asarray(self.reference.labels[place], np.float64).reshape(-1)
+
+
+_Elements = Callable[[int, SampleKind], tuple[tuple[int, ...], float | None, float, float]]
 
 
 def _unknown(study: Study) -> str:
@@ -266,12 +278,3 @@ def _unknown(study: Study) -> str:
 
 _Chosen = dict[SampleKind, tuple[_Array, int]]
 """Kind → positions of the samples that changed most, most first, and how many there are of the kind."""
-
-
-def _most(losses: _Array, *, signed: bool) -> _Chosen:
-    ends: dict[SampleKind, _Array] = {"became worse": losses, "became better": -losses} if signed else {"moved": losses}
-    chosen: _Chosen = {}
-    for kind, values in ends.items():
-        above = np.flatnonzero(values > 0)
-        chosen[kind] = above[np.argsort(-values[above], kind="stable")][:LISTED], len(above)
-    return chosen

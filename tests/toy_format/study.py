@@ -127,6 +127,7 @@ class Child:
     requests: list[Request] = field(default_factory=list)
     alive: bool = True
     pid: None = None
+    opened: str = ""
 
     def send(self, document: Document) -> None:
         """Take a request as a process reads it."""
@@ -144,6 +145,11 @@ class Child:
     def usable(self) -> bool:
         """Whether it was not closed."""
         return self.alive
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return not self.alive
 
     def end_of_request(self) -> None:
         """Log nothing."""

@@ -55,6 +55,7 @@ FORMAT = Format(
     alone="ONNX",
     as_model="ONNX",
     exported=True,
+    write_float=later("quantlab.formats.onnx.floats:write_float"),
     looks="an .onnx file",
     inspect=later("quantlab.formats.onnx.artifact:inspect"),
     recognizes=later("quantlab.formats.onnx.artifact:recognizes"),

@@ -7,7 +7,7 @@ from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents, files_below
 from quantlab.formats.finite import note_float_limits
 from quantlab.formats.savedmodel.variables import DTYPES, decoded, list_variables, read_variable
-from quantlab.formats.savedmodel.wire import Fields
+from quantlab.formats.wire import Fields
 from quantlab.names import listed
 from quantlab.types import Port, StoredWeight
 from quantlab.types.executor_options import ExecutorOptions

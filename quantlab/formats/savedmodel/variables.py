@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ArtifactError
-from quantlab.formats.savedmodel.wire import Fields, read_varint
+from quantlab.formats.wire import Fields, read_varint
 
 __all__ = ["DTYPES", "StoredVariable", "decoded", "list_variables", "read_variable"]
 

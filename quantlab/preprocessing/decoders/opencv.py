@@ -1,12 +1,12 @@
 """Decodes images with OpenCV, if it is installed."""
 
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.preprocessing.contract import Decoder, Pixels
+from quantlab.preprocessing.contract import Pixels
+from quantlab.preprocessing.decoder_contract import Decoder, ImageFile, words_of
 
 __all__ = ["OPENCV", "grey_of"]
 
@@ -18,7 +18,7 @@ def grey_of(pixels: Pixels) -> Pixels:
     return grey
 
 
-def decode(path: Path, grey: bool) -> Pixels:
+def decode(path: ImageFile, grey: bool) -> Pixels:
     """Decode one file to (height, width, 3), red first, or (height, width, 1) if `grey`.
 
     Raises:
@@ -30,9 +30,9 @@ def decode(path: Path, grey: bool) -> Pixels:
         content = np.frombuffer(path.read_bytes(), np.uint8)
         pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except (OSError, cv2.error) as error:
-        raise SamplesError(f"the image '{path}' cannot be decoded ({error}); repair or remove it") from error
+        raise SamplesError(f"{words_of(path)} cannot be decoded ({error}); repair or remove it") from error
     if pixels is None:
-        raise SamplesError(f"the image '{path}' has no format that OpenCV can read; repair or remove it")
+        raise SamplesError(f"{words_of(path)} has no format that OpenCV can read; repair or remove it")
     decoded: Pixels = np.ascontiguousarray(pixels[..., ::-1])
     return grey_of(decoded) if grey else decoded
 

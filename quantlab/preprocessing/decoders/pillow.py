@@ -1,12 +1,14 @@
 """Decodes images with Pillow."""
 
+import io
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.preprocessing.contract import Decoder, Pixels
+from quantlab.preprocessing.contract import Pixels
+from quantlab.preprocessing.decoder_contract import Decoder, ImageFile, words_of
 
 __all__ = ["PILLOW", "grey_of"]
 
@@ -18,7 +20,7 @@ def grey_of(pixels: Pixels) -> Pixels:
     return grey
 
 
-def decode(path: Path, grey: bool) -> Pixels:
+def decode(path: ImageFile, grey: bool) -> Pixels:
     """Decode one file to (height, width, 3), or (height, width, 1) if `grey`; upright as its EXIF tag says.
 
     Raises:
@@ -27,17 +29,17 @@ def decode(path: Path, grey: bool) -> Pixels:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as opened:
+        with Image.open(path if isinstance(path, Path) else io.BytesIO(path.content)) as opened:
             if opened.mode[0] in "IF":
                 raise SamplesError(
-                    f"the image '{path}' has pixel mode {opened.mode}, and only 8 bits per channel are supported; "
+                    f"{words_of(path)} has pixel mode {opened.mode}, and only 8 bits per channel are supported; "
                     "convert it to 8 bits"
                 )
             image = ImageOps.exif_transpose(opened).convert("L" if grey else "RGB")
     except UnidentifiedImageError as error:
-        raise SamplesError(f"the image '{path}' has no format that Pillow can read; repair or remove it") from error
+        raise SamplesError(f"{words_of(path)} has no format that Pillow can read; repair or remove it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SamplesError(f"the image '{path}' cannot be decoded ({error}); repair or remove it") from error
+        raise SamplesError(f"{words_of(path)} cannot be decoded ({error}); repair or remove it") from error
     pixels = np.asarray(image)
     return pixels[..., None] if grey else pixels
 

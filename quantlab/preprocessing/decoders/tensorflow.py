@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.preprocessing.contract import Decode, Decoder, Pixels
+from quantlab.preprocessing.contract import Pixels
+from quantlab.preprocessing.decoder_contract import Decode, Decoder, ImageFile, words_of
 from quantlab.processes import Child, ChildDied, ChildStalled, OwnFolder, PythonModule, onednn, python_environment
 from quantlab.processes.preload import WORKERS_OF_KERAS_3
 
@@ -32,7 +33,7 @@ def opened() -> Iterator[Decode]:
     ):
         target = own.path / "pixels.npy"
 
-        def decode(path: Path, grey: bool) -> Pixels:
+        def decode(path: ImageFile, grey: bool) -> Pixels:
             with lock:
                 _ask(child, path, target)
                 pixels: Pixels = np.load(target)
@@ -41,14 +42,17 @@ def opened() -> Iterator[Decode]:
         yield decode
 
 
-def _ask(child: Child, path: Path, target: Path) -> None:
+def _ask(child: Child, path: ImageFile, target: Path) -> None:
+    file = path if isinstance(path, Path) else target.with_name("image")
+    if not isinstance(path, Path):
+        file.write_bytes(path.content)
     try:
-        child.send({"request": "decode", "path": str(path.absolute()), "target": str(target)})
+        child.send({"request": "decode", "path": str(file.absolute()), "target": str(target)})
         for message in child.messages(_STALL_SECONDS):
             if message["type"] == "failed":
-                raise SamplesError(f"the image '{path}' cannot be decoded ({message['reason']}); repair or remove it")
+                raise SamplesError(f"{words_of(path)} cannot be decoded ({message['reason']}); repair or remove it")
     except (ChildDied, ChildStalled) as error:
-        raise SamplesError(f"TensorFlow could not decode the image '{path}' ({error}); repair or remove it") from error
+        raise SamplesError(f"TensorFlow could not decode {words_of(path)} ({error}); repair or remove it") from error
 
 
 def grey_of(pixels: Pixels) -> Pixels:

@@ -7,6 +7,9 @@ of one sample), and `samples`: the position of each in the user's data, its file
 
 `inputs.txt` has what a dumper needs of it, for languages without a reader of JSON: fields between tabs, names
 percent-encoded, sizes between commas, -1 where a size is not known.
+
+The samples on which layers are compared are such a folder, too: `layers` is true, and the outputs are tensors inside
+the artifact, which `layers.tflite` or `layers.onnx` in the folder returns.
 """
 
 import json
@@ -18,11 +21,13 @@ from urllib.parse import quote
 
 import numpy as np
 
+from quantlab.formats import Format
 from quantlab.npy import mapped
+from quantlab.runtimes.elsewhere.layers import layer_outputs, layer_tensors, write_tapped_copy
 from quantlab.samples import as_fed, checksums, files_of, indices_of, present_file
-from quantlab.types import Port, SampleSet, Study, TensorSpec, Variant
+from quantlab.types import Inside, Port, SampleSet, Study, TensorSpec, Variant
 
-__all__ = ["DUMPERS", "FORMAT", "write_inputs"]
+__all__ = ["DUMPERS", "FORMAT", "write_inputs", "write_layer_inputs"]
 
 FORMAT = "quantlab inputs 1"
 """The key `format` of `inputs.json`; dumpers refuse another one."""
@@ -33,13 +38,16 @@ _ROWS = 64
 """Samples that are written at once."""
 
 
-def write_inputs(folder: Path, study: Study, variant: Variant | None) -> str | None:
+def write_inputs(
+    folder: Path, study: Study, variant: Variant | None, shapes: Mapping[str, Sequence[int]]
+) -> str | None:
     """Write everything, the manifest last; return what is to be said about the user's own files.
 
     Args:
         folder: An empty folder.
         study: The study whose scored samples are written.
         variant: The artifact that takes them; None for the model itself.
+        shapes: Output → its shape as it was measured, samples first; without it, the shape that the model declares.
 
     Raises:
         OSError: If a file cannot be written.
@@ -50,9 +58,7 @@ def write_inputs(folder: Path, study: Study, variant: Variant | None) -> str | N
         _write_input(folder, samples, spec, place, ports.get(spec.name)) for place, spec in enumerate(samples.inputs)
     ]
     names, note = _copy_files(folder, samples)
-    for dumper in sorted(DUMPERS.iterdir()):
-        if dumper.is_file():
-            shutil.copyfile(dumper, folder / dumper.name)
+    _copy_dumpers(folder)
     document = {
         "format": FORMAT,
         "samples_sha256": samples.sha256,
@@ -60,12 +66,64 @@ def write_inputs(folder: Path, study: Study, variant: Variant | None) -> str | N
         "setting": variant.name if variant else None,
         "batch_size": study.batch_size,
         "inputs": inputs,
-        "outputs": [*_outputs(study, variant)],
+        "outputs": [*_outputs(study, variant, shapes)],
         "samples": _samples(samples, names, checksums(samples, ports).tolist()),
     }
+    _write_manifest(folder, document)
+    return note
+
+
+def write_layer_inputs(folder: Path, study: Study, variant: Variant, inside: Inside, format_: Format) -> Path | None:
+    """Write the samples on which layers are compared, whose outputs are the tensors of a variant.
+
+    Args:
+        folder: An empty folder.
+        study: The study.
+        variant: The artifact whose tensors are to be read.
+        inside: The layer comparison of the study, with its samples.
+        format_: The format of the artifact.
+
+    Returns:
+        The copy of the artifact that gives the tensors; None if runtimes read them from the artifact itself.
+
+    Raises:
+        OSError: If a file cannot be written.
+        ValueError: If the comparison does not have its samples.
+    """
+    samples = inside.layer_samples
+    if samples is None:
+        raise ValueError("a comparison of an older quantlab does not have its samples")
+    ports = {port.name: port for port in variant.inputs}
+    inputs = [_write_input(folder, samples, spec, i, ports.get(spec.name)) for i, spec in enumerate(samples.inputs)]
+    tensors = layer_tensors(inside, variant.name)
+    copy = write_tapped_copy(folder, variant, format_)
+    _copy_dumpers(folder)
+    indices = indices_of(study.samples)[np.asarray(inside.indices, np.int64)].tolist()
+    sums = checksums(samples, ports).tolist()
+    document = {
+        "format": FORMAT,
+        "samples_sha256": study.samples.sha256,
+        "n": samples.n,
+        "setting": variant.name,
+        "batch_size": study.batch_size,
+        "layers": True,
+        "inputs": inputs,
+        "outputs": layer_outputs(variant, format_, tensors, copy),
+        "samples": [{"index": index, "crc32": value} for index, value in zip(indices, sums, strict=True)],
+    }
+    _write_manifest(folder, document)
+    return None if copy is None else copy.file
+
+
+def _copy_dumpers(folder: Path) -> None:
+    for dumper in sorted(DUMPERS.iterdir()):
+        if dumper.is_file():
+            shutil.copyfile(dumper, folder / dumper.name)
+
+
+def _write_manifest(folder: Path, document: Mapping[str, Any]) -> None:
     (folder / "inputs.txt").write_bytes(_plain(document).encode("ascii"))
     (folder / "inputs.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return note
 
 
 def _plain(document: Mapping[str, Any]) -> str:
@@ -103,12 +161,11 @@ def _named(name: str, place: int, port: Port | None) -> dict[str, Any]:
     return {"name": name, "tensor": port.tensor if port else name, "position": port.position if port else place}
 
 
-def _outputs(study: Study, variant: Variant | None) -> Iterator[dict[str, Any]]:
+def _outputs(study: Study, variant: Variant | None, shapes: Mapping[str, Sequence[int]]) -> Iterator[dict[str, Any]]:
     ports = {port.name: port for port in variant.outputs} if variant else {}
     for place, spec in enumerate(study.model.outputs):
         port = ports.get(spec.name)
-        file = study.reference.outputs.get(spec.name)
-        shape = list(mapped(file).shape[1:] if file is not None else spec.shape[1:])
+        shape = list(shapes.get(spec.name, spec.shape)[1:])
         yield {**_named(spec.name, place, port), "dtype": port.dtype if port else spec.dtype, "shape": shape}
 
 
@@ -140,4 +197,4 @@ def _copy_files(folder: Path, samples: SampleSet) -> tuple[Sequence[str] | None,
             names,
             f"{missing:,} of {len(names):,} files of '{samples.source}' are not there any more, and not copied",
         )
-    return names, f"the files themselves are in '{folder / 'files'}'"
+    return names, "the files themselves are in its folder 'files'"

@@ -1,5 +1,6 @@
 /** Starts tfjs on one of its backends in a page, describes the backend, and detects its loss. */
 
+import { BUNDLE, HOST } from './host.mjs';
 import { rawGraphModel, rawLayersModel } from './raw.mjs';
 import { JobError } from './run.mjs';
 import { openGraphModel } from './tfjs.mjs';
@@ -41,15 +42,17 @@ async function loadCpu() {
 /** @type {Backend['load']} */
 async function loadWasm(core) {
   const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-  setWasmPaths(new URL('./', location.href).href);
+  setWasmPaths(new URL('./', BUNDLE).href);
   // One thread, as in Node.js (with the same file) and in most pages, which are not isolated.
   core.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
 }
 
 async function loadWebgl() {
-  if (!document.createElement('canvas').getContext('webgl2')) {
+  // A worker has no document.
+  const canvas = typeof document === 'undefined' ? new OffscreenCanvas(1, 1) : document.createElement('canvas');
+  if (!canvas.getContext('webgl2')) {
     throw new JobError('this browser has no WebGL 2, which the webgl backend of tfjs needs; install a newer Chromium '
-      + 'or Chrome, or leave chromium-webgl out with --runtimes');
+      + `or Chrome, or leave ${HOST}-webgl out with --runtimes`);
   }
   await import('@tensorflow/tfjs-backend-webgl');
 }
@@ -63,7 +66,7 @@ async function loadWebgl16(core) {
 async function loadWebgpu() {
   if (!await adapter()) {
     throw new JobError('this browser has no WebGPU adapter, neither of a graphics card nor in software; install a '
-      + 'Chromium or Chrome that has one, or leave chromium-webgpu out with --runtimes');
+      + `Chromium or Chrome that has one, or leave ${HOST}-webgpu out with --runtimes`);
   }
   await import('@tensorflow/tfjs-backend-webgpu');
 }
@@ -110,13 +113,19 @@ async function describeWebgpu() {
   };
 }
 
+/** Whether the browser took the graphics away; a phone does so from pages behind others, and gives them back later. */
+export const taken = { byBrowser: false };
+
 /** @type {Backend['lost']} */
 function contextLost(tf) {
   return new Promise((_, reject) => {
-    contextOf(tf).canvas.addEventListener('webglcontextlost', () => reject(new JobError(
-      'the browser took the WebGL context away, probably because graphics memory ran out or its graphics process '
-      + 'ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes',
-    )));
+    contextOf(tf).canvas.addEventListener('webglcontextlost', () => {
+      taken.byBrowser = true;
+      reject(new JobError(
+        'the browser took the WebGL context away, probably because graphics memory ran out or its graphics process '
+        + 'ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes',
+      ));
+    });
   });
 }
 
@@ -124,6 +133,7 @@ function contextLost(tf) {
 async function deviceLost(tf) {
   const { device } = /** @type {{ device: Device }} */ (/** @type {unknown} */ (tf.backend()));
   const { message } = await device.lost;
+  taken.byBrowser = true;
   throw new JobError(`the browser took the WebGPU device away (${message || 'without a reason'}); run fewer samples `
     + 'at once with --batch-size, or leave this runtime out with --runtimes');
 }

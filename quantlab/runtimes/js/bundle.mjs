@@ -65,19 +65,51 @@ async function bundleNode() {
   return sourcesOf(metafile);
 }
 
-/** Write one chunk per backend, so that a page loads only its own, and copy browser.html beside them. */
+/** Pages and their styles, which stand beside the bundled scripts. */
+const PAGES = Object.freeze(['browser.html', 'phone.html', 'phone-frame.html', 'phone.css']);
+
+/** Write one chunk per backend, so that a page loads only its own, and copy the pages beside them. */
 async function bundleBrowser() {
   const { metafile } = await build({
     ...SHARED,
-    entryPoints: [{ in: path.join(HERE, 'browser.mjs'), out: 'browser' }],
+    entryPoints: ['browser', 'phone'].map((name) => ({ in: path.join(HERE, `${name}.mjs`), out: name })),
     outdir: path.join(DIST, 'browser'),
     platform: 'browser',
     format: 'esm',
     splitting: true,
     target: 'chrome113',
   });
-  fs.copyFileSync(path.join(HERE, 'browser.html'), path.join(DIST, 'browser', 'browser.html'));
+  for (const name of PAGES) fs.copyFileSync(path.join(HERE, name), path.join(DIST, 'browser', name));
   return sourcesOf(metafile);
+}
+
+/** The entries of the page that runs in a tab. A worker is loaded by its name, so names have no hash. */
+const TAB_ENTRIES = Object.freeze(['page', 'worker']);
+
+/** Write the page of `quantlab page`, which loads no library before it runs a model with it. */
+async function bundleTab() {
+  const to = path.join(DIST, 'tab');
+  const pages = await build({
+    ...SHARED,
+    entryPoints: TAB_ENTRIES.map((name) => path.join(HERE, 'tab', `${name}.mjs`)),
+    outdir: to,
+    platform: 'browser',
+    format: 'esm',
+    splitting: true,
+    target: 'es2022',
+  });
+  // A service worker is a classic script, before which `quantlab page` writes the list of files.
+  const worker = await build({
+    ...SHARED,
+    entryPoints: [path.join(HERE, 'tab', 'service-worker.mjs')],
+    outfile: path.join(to, 'sw.js'),
+    platform: 'browser',
+    format: 'iife',
+    target: 'es2022',
+  });
+  fs.copyFileSync(path.join(HERE, 'tab', 'page.html'), path.join(to, 'index.html'));
+  for (const name of ['page.css', 'start.js']) fs.copyFileSync(path.join(HERE, 'tab', name), path.join(to, name));
+  return [...sourcesOf(pages.metafile), ...sourcesOf(worker.metafile)];
 }
 
 /** @param {import('esbuild').Metafile} metafile */
@@ -117,14 +149,14 @@ function writeLicences(files) {
 /** Write the size of every file that a job may load, so that quantlab can tell a bundle that is incomplete. */
 function writeSizes() {
   const names = /** @type {string[]} */ (fs.readdirSync(DIST, { recursive: true, encoding: 'utf8' }));
-  const loaded = names.filter((name) => /\.(cjs|js|wasm|html)$/.test(name)).sort();
+  const loaded = names.filter((name) => /\.(cjs|css|js|wasm|html)$/.test(name)).sort();
   const sizes = Object.fromEntries(loaded.map((name) => [name, fs.statSync(path.join(DIST, name)).size]));
   fs.writeFileSync(path.join(DIST, 'files.json'), `${JSON.stringify(sizes, null, 1)}\n`);
 }
 
 try {
   fs.rmSync(DIST, { recursive: true, force: true });
-  const files = [...await bundleNode(), ...await bundleBrowser()];
+  const files = [...await bundleNode(), ...await bundleBrowser(), ...await bundleTab()];
   copyWasmFiles();
   writeLicences([...new Set([...files, ONNX_COMMON, ...copyAddonSources()])]);
   writeSizes();

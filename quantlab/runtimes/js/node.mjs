@@ -18,7 +18,8 @@ import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { rawGraphModel, rawLayersModel, rawLiteRt, rawOnnx } from './raw.mjs';
 import { preparePictures } from './pipelines.mjs';
-import { JobError, run } from './run.mjs';
+import { runAndKeepOpen } from './opened.mjs';
+import { JobError } from './run.mjs';
 import { answerForMany } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
@@ -352,13 +353,14 @@ async function serve() {
   keepStandardOutputClean();
   endWithParent();
   const tap = answerForMany(EXECUTORS, nodePlatform);
+  const run = runAndKeepOpen(EXECUTORS, nodePlatform);
   for await (const asked of listen()()) {
     if (asked.request === 'wait') await load(asked.job);
     else if (asked.request === 'time') await timeVariant(asked, EXECUTORS, timingPlatform(asked.job));
     else if (asked.request === 'tap') await tap(asked);
     else if (asked.request === 'try') await tryCalls(asked, RAW, nodePlatform());
     else if (asked.request === 'prepare') await preparePictures(asked, startSteps, nodePlatform());
-    else await run(asked.job, EXECUTORS, nodePlatform());
+    else await run(asked);
   }
 }
 

@@ -62,7 +62,10 @@ import { runAgain } from './repeat.mjs';
  * @property {number[] | null} [positions] for tflite and onnx, the index of each among the file's outputs
  */
 
-/** @typedef {{ request: 'run', job: Job }} RunRequest */
+/**
+ * @typedef {{ request: 'run', job: Job, opened?: string }} RunRequest with `opened`, the name under which the variant
+ *   stays open for the next run (see `opened.mjs`)
+ */
 /** @typedef {{ request: 'wait', job: Job }} WaitRequest what the job's format needs is loaded, and nothing else */
 /** @typedef {{ request: 'time', job: Job, plan: TimingPlan }} TimeRequest */
 /** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
@@ -242,16 +245,26 @@ export async function openExecutor(job, executors, platform) {
       + `${Object.keys(executors).join(' and ')} do`);
   }
   const executor = await executors[job.format](job, platform);
+  sayReady(executor, platform);
+  return executor;
+}
+
+/** @type {(executor: Executor, platform: Platform) => void} */
+export function sayReady(executor, platform) {
   platform.emit({
     type: 'ready',
     ran_on: `${platform.host}-${executor.backend}`,
     environment: { ...platform.environment, ...executor.environment },
   });
-  return executor;
 }
 
-/** @type {(job: Job, executor: Executor, platform: Platform) => Promise<void>} */
-async function runBatches(job, executor, platform) {
+/**
+ * Run the job's samples, and then the first batch once more.
+ * @param {Job} job
+ * @param {Executor} executor
+ * @param {Platform} platform
+ */
+export async function runBatches(job, executor, platform) {
   const buffers = inputBuffers(job);
   for (let first = job.start; first < job.stop; first += job.batch_size) {
     const samples = Math.min(job.batch_size, job.stop - first);

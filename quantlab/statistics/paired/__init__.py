@@ -47,6 +47,7 @@ from quantlab.statistics.paired.equivalence import GroupedAnswers, grouped_equiv
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
 from quantlab.statistics.paired.likelihood import LabelLikelihoods, p_of_likelier
+from quantlab.statistics.paired.listed import LISTED, most_changed, most_changed_element
 from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
 from quantlab.statistics.paired.metrics import (
     PAIRED_METRICS,
@@ -76,6 +77,7 @@ from quantlab.statistics.paired.stricter import at_confidence
 
 __all__ = [
     "FAMILIES",
+    "LISTED",
     "MOST_SAMPLES",
     "PAIRED_METRICS",
     "PERCENTILES_FROM",
@@ -121,6 +123,8 @@ __all__ = [
     "mcnemar_of_loss",
     "missing_samples",
     "missing_samples_of",
+    "most_changed",
+    "most_changed_element",
     "obrien_fleming",
     "output_figure",
     "p_of_likelier",

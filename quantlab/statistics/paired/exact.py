@@ -153,12 +153,22 @@ class _Tables:
 
     def _largest_forth(self, numbers: _Counts) -> _Counts:
         """For each number of changes back, the largest number of changes forth of these tables; −1 if there is none."""
-        low, high = np.full_like(numbers, -1), self.n - numbers
-        while (low < high).any():
-            middle = (low + high + 1) // 2
-            belongs = tango_statistic(middle, numbers, self.n, self.order) <= self.most
-            low, high = np.where(belongs, middle, low), np.where(belongs, high, middle - 1)
-        return low
+        first, last = int(numbers[0]), int(numbers[-1])
+        block = 1 << (last - first).bit_length()
+        there = first - first % block
+        return _largest_of(self, there, there + 2 * block)[first - there : last - there + 1]
+
+
+@lru_cache(maxsize=4)
+def _largest_of(tables: _Tables, first: int, stop: int) -> _Counts:
+    """That of the numbers of a range. A bound is looked for with ranges that overlap, most of which are in the same."""
+    numbers = np.arange(first, min(stop, tables.n + 1))
+    low, high = np.full_like(numbers, -1), tables.n - numbers
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        belongs = tango_statistic(middle, numbers, tables.n, tables.order) <= tables.most
+        low, high = np.where(belongs, middle, low), np.where(belongs, high, middle - 1)
+    return low
 
 
 def _binomial(numbers: _Counts, of: _Counts, probability: _Floats) -> _Floats:

@@ -67,6 +67,9 @@ class PairedMetric:
     value above which an output is a yes: 0.5 of probabilities, 0 of logits."""
     of_answers: bool = False
     """Whether only the classes that are answered count, so that probabilities and logits may be compared."""
+    of_samples: bool = False
+    """Whether the values that are kept of single samples suffice: classes that are answered, and errors of numbers.
+    Other metrics read whole outputs, so a study that keeps scores only has none of them."""
 
     @property
     def sign(self) -> int:
@@ -150,7 +153,7 @@ def reference_value(metric: PairedMetric, reference: ReferenceSamples) -> float:
         UsageError: If the metric does not apply to the outputs, or a user's function fails.
     """
     _check_needs(metric, reference)
-    own = CandidateSamples.of(reference, reference.outputs)
+    own = reference.itself()
     return metric.scale * metric.compare(reference, own).of_reference()
 
 
@@ -358,12 +361,12 @@ _YES = "a class is answered above {threshold}"
 PAIRED_METRICS = {
     metric.name: metric
     for metric in (
-        PairedMetric("top1", "higher", "pt", "classes", _top1, of_answers=True),
-        PairedMetric("top5", "higher", "pt", "classes", _top5, of_answers=True),
-        PairedMetric("macro-f1", "higher", "pt", "classes", macro_f1, of_answers=True),
+        PairedMetric("top1", "higher", "pt", "classes", _top1, of_answers=True, of_samples=True),
+        PairedMetric("top5", "higher", "pt", "classes", _top5, of_answers=True, of_samples=True),
+        PairedMetric("macro-f1", "higher", "pt", "classes", macro_f1, of_answers=True, of_samples=True),
         PairedMetric("auc", "higher", "pt", "classes", area_under_curve),
-        PairedMetric("mae", "lower", "", "numbers", _mae),
-        PairedMetric("rmse", "lower", "", "numbers", _rmse),
+        PairedMetric("mae", "lower", "", "numbers", _mae, of_samples=True),
+        PairedMetric("rmse", "lower", "", "numbers", _rmse, of_samples=True),
         PairedMetric("mean-iou", "higher", "pt", "positions", mean_iou),
         PairedMetric("position-accuracy", "higher", "pt", "positions", position_accuracy),
         PairedMetric("sequence-accuracy", "higher", "pt", "positions", sequence_accuracy),

@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.blocks import blocks
+from quantlab.npy import room
+from quantlab.statistics.blocks import BLOCK_BYTES, blocks
 from quantlab.statistics.paired.answers import zero_discordance_bound
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.cluster_bootstrap import bounds_of
@@ -24,7 +25,7 @@ __all__ = ["ErrorRows", "missing_samples_of", "output_figure"]
 
 _Floats = NDArray[np.float64]
 
-_BLOCK_BYTES = 2 * 2**20
+_BLOCK_BYTES = BLOCK_BYTES
 _BOOTSTRAP, _LARGEST = "BCa bootstrap", "largest of the samples"
 
 
@@ -62,17 +63,15 @@ class ErrorRows:
         check_same_shape(reference, candidate)
         check_numbers(reference=reference, candidate=candidate)
         at = ... if channel is None or reference.ndim < 2 else (..., channel)
-        parts = [
-            cls._of_block(reference[rows][at], candidate[rows][at], None if scored is None else scored[rows])
-            for rows in blocks(reference, block_bytes=_BLOCK_BYTES)
-        ]
-        if not parts:
-            return cls(np.zeros((0, 5)), np.zeros(0))
-        return cls(
-            np.concatenate([part.sums for part in parts]),
-            np.concatenate([part.largest for part in parts]),
-            any(part.spoiled for part in parts),
-        )
+        n = len(reference) if scored is None else int(np.count_nonzero(scored))
+        whole, start = cls(room((n, 5), np.float64), room((n,), np.float64)), 0
+        spoiled = False
+        for rows in blocks(reference, block_bytes=_BLOCK_BYTES):
+            part = cls._of_block(reference[rows][at], candidate[rows][at], None if scored is None else scored[rows])
+            stop = start + len(part.largest)
+            whole.sums[start:stop], whole.largest[start:stop] = part.sums, part.largest
+            start, spoiled = stop, spoiled or part.spoiled
+        return cls(whole.sums, whole.largest, spoiled)
 
     @classmethod
     def _of_block(cls, reference: NDArray[Any], candidate: NDArray[Any], scored: NDArray[np.bool_] | None) -> Self:

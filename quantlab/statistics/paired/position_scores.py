@@ -42,7 +42,7 @@ def with_positions(scores: Scores, reference: ReferenceSamples, candidate: Candi
 
 def reference_position_scores(scores: Scores, reference: ReferenceSamples) -> Scores:
     """Add the reference's own accuracy and mean IoU."""
-    own = with_positions(Scores(n=scores.n), reference, CandidateSamples.of(reference, reference.outputs))
+    own = with_positions(Scores(n=scores.n), reference, reference.itself())
     return replace(
         scores,
         top1=own.top1,

@@ -28,7 +28,7 @@ def position_accuracy(reference: ReferenceSamples, candidate: CandidateSamples) 
 
 def position_accuracy_of_constant(reference: ReferenceSamples, constant: int) -> Totals:
     """The same, where the candidate answers one class at every position."""
-    own = _counts(CandidateSamples.of(reference, reference.outputs))
+    own = _counts(reference.itself())
     labels = np.asarray(reference.labels)
     of_constant = np.count_nonzero((labels == constant).reshape(len(labels), -1), axis=1)
     return _share(own.compared, _known(own.right_reference), of_constant)

@@ -16,7 +16,7 @@ not import `paired` or `layers`.
 """
 
 from quantlab.statistics.scores.channels import OutputSums, constant_parts, sum_channels
-from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
+from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes, same_class
 from quantlab.statistics.scores.divergence import Divergences, DivergenceSums, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
@@ -36,6 +36,14 @@ from quantlab.statistics.scores.samples import (
     ReferenceSamples,
     SampleAttribute,
 )
+from quantlab.statistics.scores.vectors import (
+    arrays_of_samples,
+    arrays_of_sums,
+    candidate_of_arrays,
+    classes_of_arrays,
+    reference_of_arrays,
+    sums_of_arrays,
+)
 
 __all__ = [
     "TOP5_FROM_CLASSES",
@@ -52,7 +60,11 @@ __all__ = [
     "RegressionSums",
     "SampleAttribute",
     "ScoreSums",
+    "arrays_of_samples",
+    "arrays_of_sums",
     "as_classes",
+    "candidate_of_arrays",
+    "classes_of_arrays",
     "clopper_pearson",
     "constant_parts",
     "count_equal_places",
@@ -62,12 +74,15 @@ __all__ = [
     "looks_like_probabilities",
     "probability_rows",
     "ranges_of",
+    "reference_of_arrays",
     "reference_scores",
     "rows_of_classes",
     "rows_of_shares",
+    "same_class",
     "scored_samples",
     "sum_channels",
     "sum_outputs",
+    "sums_of_arrays",
     "tango",
     "wilson",
 ]

@@ -5,16 +5,17 @@ the reference's vectors are computed once for all trials.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.blocks import blocks
+from quantlab.errors import UsageError
+from quantlab.statistics.blocks import BLOCK_BYTES, blocks
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, as_classes, check_classes, in_top5, top1
 from quantlab.statistics.scores.divergence import Divergences, divergences_per_sample
+from quantlab.statistics.scores.joining import joined
 from quantlab.statistics.scores.positions import PositionCounts, Positions
 from quantlab.statistics.scores.regression import labels_shaped
 from quantlab.statistics.shapes import check_same_shape
@@ -22,9 +23,7 @@ from quantlab.types import Task
 
 __all__ = ["CandidateSamples", "ClassSamples", "ErrorSamples", "ReferenceSamples", "SampleAttribute"]
 
-_BLOCK_BYTES = 2 * 2**20
-"""Block size as float64. A dozen passes go over each block; at this size it stays in the processor's cache, which is
-several times as fast as the default size of `blocks`."""
+_BLOCK_BYTES = BLOCK_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +72,8 @@ class SampleAttribute:
 class ReferenceSamples:
     """The reference's output and its per-sample values."""
 
-    outputs: NDArray[Any]
+    shape: tuple[int, ...]
+    """That of the output, samples first."""
     labels: NDArray[Any] | None
     task: Task
     probabilities: bool
@@ -87,6 +87,8 @@ class ReferenceSamples:
     """Names of the classes in the order of the labels; empty where they have none."""
     attributes: tuple[SampleAttribute, ...] = ()
     """Attributes by which the samples are judged in slices."""
+    whole: NDArray[Any] | None = None
+    """The output itself, samples first; None if only the values of samples are kept."""
 
     @classmethod
     def of(
@@ -125,7 +127,8 @@ class ReferenceSamples:
             for rows in _small_blocks(labels):
                 where.check(labels[rows])
         return cls(
-            outputs=outputs,
+            shape=outputs.shape,
+            whole=outputs,
             labels=labels,
             task=task,
             probabilities=probabilities,
@@ -137,21 +140,41 @@ class ReferenceSamples:
     @property
     def n(self) -> int:
         """Number of samples."""
-        return len(self.outputs)
+        return self.shape[0]
+
+    @property
+    def outputs(self) -> NDArray[Any]:
+        """The output itself; a UsageError if only the values of samples are kept."""
+        return _whole(self.whole)
 
     @property
     def class_count(self) -> int:
         """Number of classes: two for a binary classifier of any shape; 0 if the columns are not classes."""
         if self.classes is None:
             return 0
-        return max(2, self.outputs.shape[1] if self.outputs.ndim > 1 else 0)
+        return max(2, self.shape[1] if len(self.shape) > 1 else 0)
+
+    def itself(self) -> "CandidateSamples":
+        """The reference compared with itself, which needs no outputs where samples have classes or numbers."""
+        if self.whole is not None:
+            return CandidateSamples.of(self, self.whole)
+        equal = np.zeros(self.n)
+        # A row that is no distribution has no divergence, not even from itself.
+        apart = None if self.classes is None else np.where(np.isnan(self.classes.normalizer), np.nan, 0.0)
+        return CandidateSamples(
+            max_abs=equal,
+            non_finite=0,
+            classes=self.classes,
+            divergence=apart,
+            errors=self.errors,
+            bounded=None if apart is None or not self.probabilities else Divergences(apart, apart, apart),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSamples:
     """A candidate's output and its per-sample comparison with the reference."""
 
-    outputs: NDArray[Any]
     max_abs: NDArray[np.float64]
     """(n,): largest absolute difference of an element; infinite if a difference is not finite."""
     non_finite: int
@@ -165,6 +188,13 @@ class CandidateSamples:
     bounded: Divergences | None = None
     """All divergences of probabilities, of which two stay bounded where KL is infinite; None for logits, whose KL is
     always finite."""
+    whole: NDArray[Any] | None = None
+    """The output itself, samples first; None if only the values of samples are kept."""
+
+    @property
+    def outputs(self) -> NDArray[Any]:
+        """The output itself; a UsageError if only the values of samples are kept."""
+        return _whole(self.whole)
 
     @classmethod
     def of(cls, reference: ReferenceSamples, outputs: NDArray[Any]) -> Self:
@@ -175,9 +205,9 @@ class CandidateSamples:
         """
         outputs = np.asarray(outputs)
         check_same_shape(reference.outputs, outputs)
-        compared = _joined([_compare(reference, outputs, rows) for rows in _small_blocks(outputs)])
+        compared = joined((_compare(reference, outputs, rows) for rows in _small_blocks(outputs)), len(outputs))
         return cls(
-            outputs=outputs,
+            whole=outputs,
             max_abs=compared.max_abs,
             non_finite=int(compared.non_finite.sum()),
             classes=compared.classes,
@@ -240,6 +270,15 @@ class _Rows:
         )
 
 
+def _whole(outputs: NDArray[Any] | None) -> NDArray[Any]:
+    if outputs is None:
+        raise UsageError(
+            "this figure is computed from whole outputs, and the study keeps scores only; run 'quantlab analyze' again "
+            "with --store outputs, or choose a metric of single samples: top1, top5, macro-f1, mae or rmse"
+        )
+    return outputs
+
+
 def _compare(reference: ReferenceSamples, outputs: NDArray[Any], rows: slice) -> _Compared:
     expected, actual = reference.outputs[rows], outputs[rows]
     non_finite = np.count_nonzero(~_flat(np.isfinite(actual)), axis=1)
@@ -298,7 +337,7 @@ def _read_classes(outputs: NDArray[Any], labels: NDArray[Any] | None, probabilit
             of_rows = None if labels is None else labels[rows]
             return distributions.samples(block, of_rows, probabilities=probabilities)
 
-    return _joined([read(rows) for rows in _small_blocks(outputs)])
+    return joined((read(rows) for rows in _small_blocks(outputs)), len(outputs))
 
 
 def _read_errors(outputs: NDArray[Any], labels: NDArray[Any] | None) -> ErrorSamples:
@@ -310,7 +349,7 @@ def _read_errors(outputs: NDArray[Any], labels: NDArray[Any] | None) -> ErrorSam
         error[np.isnan(error)] = np.inf
         return ErrorSamples(error.mean(axis=1), np.square(error).mean(axis=1))
 
-    return _joined([read(rows) for rows in _small_blocks(outputs)])
+    return joined((read(rows) for rows in _small_blocks(outputs)), len(outputs))
 
 
 def _flat(block: NDArray[Any]) -> NDArray[Any]:
@@ -321,21 +360,6 @@ def _flat(block: NDArray[Any]) -> NDArray[Any]:
 def _small_blocks(outputs: NDArray[Any]) -> list[slice]:
     # Without samples, one empty block still yields results with all fields and dtypes.
     return list(blocks(outputs, block_bytes=_BLOCK_BYTES)) or [slice(0, 0)]
-
-
-_Vectors = TypeVar("_Vectors", ClassSamples, Divergences, ErrorSamples, PositionCounts, _Compared)
-
-
-def _joined(parts: Sequence[_Vectors]) -> _Vectors:
-    """Concatenate dataclasses of arrays field by field, including nested dataclasses."""
-    joined: dict[str, Any] = {}
-    for name in (attribute.name for attribute in fields(parts[0])):
-        column = [getattr(part, name) for part in parts]
-        if column[0] is None:
-            joined[name] = None
-        else:
-            joined[name] = np.concatenate(column) if isinstance(column[0], np.ndarray) else _joined(column)
-    return type(parts[0])(**joined)
 
 
 def _check_labels(labels: NDArray[Any], classes: int) -> None:

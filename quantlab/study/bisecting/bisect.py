@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError, StudyError, UsageError
+from quantlab.gate.kept_scores import refuse_scores_only
+from quantlab.gate.outputs import measured_shapes
 from quantlab.names import excerpt, nearest
 from quantlab.npy import mapped
 from quantlab.progress import Progress, Silent
@@ -79,6 +81,7 @@ def bisect_study(
     """
     store = Store(Path(study))
     record = store.read_study()
+    refuse_scores_only(record, "'quantlab bisect'")
     package = _package(options.package, packages)
     variant = _variant(record, options.setting, package)
     releases = releases_between(package.versions(package), options.good, options.bad, package.requirement)
@@ -134,7 +137,7 @@ def _variant(study: Study, setting: str | None, package: Package) -> Variant:
 def _inputs(study: Study, variant: Variant) -> Iterator[Path]:
     """A folder with the samples as the artifact takes them."""
     with tempfile.TemporaryDirectory(prefix="quantlab-bisect-") as folder:
-        write_inputs(Path(folder), study, variant)
+        write_inputs(Path(folder), study, variant, measured_shapes(study))
         yield Path(folder)
 
 
@@ -212,7 +215,8 @@ class _Runs:
                     f"({excerpt(_last_line(done.stderr), most=200)}); choose another release"
                 )
             spec = _spec(self.study)
-            return np.array(read_dump(file, [spec], self.study.samples.n).outputs[spec.name], np.float64)
+            rows = read_dump(file, [spec], self.study.samples.n).outputs[spec.name]
+            return rows.whole().astype(np.float64)
 
     def _ended(self, command: list[str], release: Release, version: str) -> "subprocess.CompletedProcess[str]":
         variables = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "NODE_PATH"}}

@@ -54,7 +54,8 @@ def diagnose(
 
     Args:
         model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
-        data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        data: The samples: a file, a glob or an address of several, a `data.toml`, a folder of images, or
+            `module:function`.
         options: Everything else.
         progress: Receives events; nothing is printed.
         registries: The known formats, runtimes and converters.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.samples import checksums
-from quantlab.study.importing.dumps import Dump
+from quantlab.study.importing.contents import Dump
 from quantlab.types import SampleSet, Variant
 from quantlab.types.imports import Matching
 
@@ -36,8 +36,13 @@ def match(
 
     Raises:
         SamplesError: If they were made from others, or in another order.
-        UsageError: If nothing says from which samples they were made, or the given hash is none.
+        UsageError: If nothing says from which samples they were made, the given hash is none, or the user gives a hash
+            and vouches besides.
     """
+    if sha256 is not None and trust_order:
+        raise UsageError(
+            "--samples compares the samples, and --trust-order says that nobody can; leave one of them out"
+        )
     if sha256 is not None and not _is_hash(sha256):
         raise UsageError(
             f"--samples {sha256} is no hash; give at least {_LEAST_DIGITS} digits of the SHA-256 below the table"

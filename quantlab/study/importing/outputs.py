@@ -3,25 +3,29 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 
 from quantlab.errors import UsageError
 from quantlab.formats import artifact_files
 from quantlab.formats.affine import decode
+from quantlab.gate.kept_scores import refuse_scores_only
 from quantlab.models import files_sha256
 from quantlab.names import joined, listed, nearest
 from quantlab.npy import mapped
+from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.statistics import blocks
 from quantlab.store import Store, key_of
 from quantlab.study.compare import Comparison
-from quantlab.study.importing.dumps import Dump, read_dump
+from quantlab.study.importing.arrays import Rows, write_rows
+from quantlab.study.importing.comparing import compare_imported
+from quantlab.study.importing.contents import Dump
+from quantlab.study.importing.dumps import read_dump
+from quantlab.study.importing.layers import LayerDump, copy_sha256, keep_layers, read_layers
 from quantlab.study.importing.matching import match
 from quantlab.study.importing.rows import IMPORTS, imported_rows, read_imports, with_imported
 from quantlab.study.outputs import compare_outputs
@@ -40,7 +44,7 @@ from quantlab.types import (
     Variant,
 )
 
-__all__ = ["ImportOptions", "import_outputs", "remove_import"]
+__all__ = ["ImportOptions", "import_outputs", "observed_outputs", "other_imports", "remove_import", "write_imports"]
 
 _LONGEST_NAME = 40
 
@@ -60,10 +64,17 @@ class ImportOptions:
     """SHA-256 of the samples, at least 12 digits, for a file that does not hold it."""
     trust_order: bool = False
     """Whether to take a file that does not say from which samples it was made."""
+    layers: Path | None = None
+    """Tensors inside the variant, which the program wrote: a `.npz` file or a folder; None if there are none."""
 
 
 def import_outputs(
-    study: str | Path, outputs: str | Path, options: ImportOptions, *, registries: Registries = REAL
+    study: str | Path,
+    outputs: str | Path,
+    options: ImportOptions,
+    *,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
 ) -> Study:
     """Add a row to a study from outputs that an app, a device or a server wrote.
 
@@ -73,7 +84,8 @@ def import_outputs(
     Args:
         study: Folder of the study.
         outputs: A `.npz`, `.npy` or `.jsonl` file, such as the dumpers of `quantlab export inputs` write.
-        options: Setting, name, and how samples are matched.
+        options: Setting, name, layers, and how samples are matched.
+        progress: Receives a warning if layers could not be compared.
         registries: The known formats, runtimes and converters.
 
     Returns:
@@ -92,10 +104,12 @@ def import_outputs(
     _variant(store.read_study(), options.setting)
     with store.locked():
         record = store.read_study()  # again: an analysis may have ended before the lock
+        refuse_scores_only(record, "'quantlab import'")
         variant = _variant(record, options.setting)
-        dump = read_dump(path, _outputs_of(record), record.samples.n)
+        dump = read_dump(path, observed_outputs(record), record.samples.n)
         matching = match(dump, record.samples, variant, path, sha256=options.samples, trust_order=options.trust_order)
-        _refuse_other_model(dump, variant, path)
+        _refuse_other_model(dump.environment, variant, path, known=None)
+        layers = _layers(store, record, variant, options, registries)
         kept, notes = _kept(store, dump, options, variant=variant, study=record)
         new = ImportedOutputs(
             setting=options.setting,
@@ -106,13 +120,36 @@ def import_outputs(
             variant_sha256=variant.sha256,
             kept=kept,
             notes=notes,
+            layers=None if layers is None else keep_layers(layers, _folder_of(kept) / "layers"),
         )
-        _write_rows(store, record, Imports((*_others(store, options.setting, options.runtime), new)), registries)
+        write_imports(
+            store, record, Imports((*other_imports(store, options.setting, options.runtime), new)), registries
+        )
+        row, told = (options.setting, options.runtime), progress or Silent()
+        failed = compare_imported(store, store.read_study(), row, observed_outputs(record), registries, told)
+    if failed is not None:
+        told.warn(failed)
     return store.read_study()
 
 
+def _layers(
+    store: Store, study: Study, variant: Variant, options: ImportOptions, registries: Registries
+) -> LayerDump | None:
+    """The tensors inside the variant, checked."""
+    if options.layers is None:
+        return None
+    inside, format_ = store.read_inside(), registries.formats[variant.format]
+    dump = read_layers(options.layers, study, inside, variant, format_, trust_order=options.trust_order)
+    _refuse_other_model(dump.environment, variant, options.layers, known=lambda: copy_sha256(variant, format_))
+    return dump
+
+
+def _folder_of(kept: KeptOutputs) -> Path:
+    return next(iter(kept.files.values())).parent
+
+
 def remove_import(study: str | Path, setting: str, runtime: str, *, registries: Registries = REAL) -> Study:
-    """Remove a row that was imported, and its outputs.
+    """Remove a row that was imported, or measured on a device, and its outputs.
 
     Args:
         study: Folder of the study.
@@ -131,22 +168,25 @@ def remove_import(study: str | Path, setting: str, runtime: str, *, registries: 
     store.refuse_running()
     store.read_study()
     with store.locked():
-        others = _others(store, setting, runtime)
+        others = other_imports(store, setting, runtime)
         names = [f"{row.setting} in {row.runtime}" for row in read_imports(store).rows]
         if len(others) == len(names):
             known = nearest(f"{setting} in {runtime}", names) if names else "nothing was imported into this study"
             raise UsageError(f"no outputs of '{setting}' in '{runtime}' were imported; {known}")
-        _write_rows(store, store.read_study(), Imports(tuple(others)), registries)
+        record = store.read_study()
+        write_imports(store, record, Imports(tuple(others)), registries)
+        compare_imported(store, store.read_study(), (setting, runtime), observed_outputs(record), registries, Silent())
+        shutil.rmtree(store.root / "inside" / setting / runtime, ignore_errors=True)
         shutil.rmtree(store.output_folder(setting, runtime, "x").parent, ignore_errors=True)
     return store.read_study()
 
 
-def _others(store: Store, setting: str, runtime: str) -> list[ImportedOutputs]:
+def other_imports(store: Store, setting: str, runtime: str) -> list[ImportedOutputs]:
     """All imported outputs but those of one row."""
     return [row for row in read_imports(store).rows if (row.setting, row.runtime) != (setting, runtime)]
 
 
-def _write_rows(store: Store, study: Study, imports: Imports, registries: Registries) -> None:
+def write_imports(store: Store, study: Study, imports: Imports, registries: Registries) -> None:
     """Write the study with the rows of these imports, and the imports."""
     done, figures = _with_rows(store, study, imports, registries)
     store.write(store.root / IMPORTS, imports)
@@ -177,18 +217,20 @@ def _variant(study: Study, setting: str) -> Variant:
     return variant
 
 
-def _refuse_other_model(dump: Dump, variant: Variant, path: Path) -> None:
-    """Refuse outputs of a program that says it opened another file than one of the artifact."""
-    opened = dump.environment.get(MODEL_SHA256)
+def _refuse_other_model(
+    environment: Mapping[str, str], variant: Variant, path: Path, *, known: Callable[[], str | None] | None
+) -> None:
+    """Refuse outputs of a program that says it opened another file than one of the artifact, or than the known copy."""
+    opened = environment.get(MODEL_SHA256)
     files = artifact_files(variant.path).files
-    if opened is not None and opened not in files.values():
+    if opened is not None and opened not in files.values() and (known is None or opened != known()):
         raise UsageError(
             f"'{path}' was made with a model file of the SHA-256 {opened[:12]}, which is none of the artifact of "
             f"{variant.name} ({', '.join(one[:12] for one in files.values())}); name the setting that the program ran"
         )
 
 
-def _outputs_of(study: Study) -> list[TensorSpec]:
+def observed_outputs(study: Study) -> list[TensorSpec]:
     """The outputs of the model, with the shapes and data types that were observed."""
     observed = {name: mapped(file) for name, file in study.reference.outputs.items()}
     return [
@@ -202,7 +244,7 @@ def _kept(
     store: Store, dump: Dump, options: ImportOptions, *, variant: Variant, study: Study
 ) -> tuple[KeptOutputs, tuple[str, ...]]:
     """Write the outputs into the study, and say what was done to them and which are missing."""
-    specs = {spec.name: spec for spec in _outputs_of(study)}
+    specs = {spec.name: spec for spec in observed_outputs(study)}
     if study.scored_output not in dump.outputs:
         raise UsageError(
             f"the outputs lack '{study.scored_output}', which the study scores, and hold {listed([*dump.outputs])}; "
@@ -247,25 +289,22 @@ def _missing_words(names: list[str]) -> list[str]:
     return [f"without {joined(names)}"] if names else []
 
 
-def _digest(values: npt.NDArray[Any]) -> str:
+def _digest(values: Rows) -> str:
     digest = hashlib.sha256(json.dumps([values.dtype.str, values.shape]).encode())
-    for rows in blocks(values):
-        digest.update(np.ascontiguousarray(values[rows]).tobytes())
+    for block in values.blocks():
+        digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()
 
 
-def _holds_codes(values: npt.NDArray[Any], spec: TensorSpec, port: Port | None) -> bool:
+def _holds_codes(values: Rows, spec: TensorSpec, port: Port | None) -> bool:
     coded = port is not None and port.codes is not None
     return coded and values.dtype.kind in "iu" and np.dtype(spec.dtype).kind == "f"
 
 
-def _write(file: Path, values: npt.NDArray[Any], spec: TensorSpec, port: Port | None) -> None:
+def _write(file: Path, values: Rows, spec: TensorSpec, port: Port | None) -> None:
     """Write values in the data type of the model's output; codes are decoded as the runtimes do."""
     codes = port.codes if port is not None and _holds_codes(values, spec, port) else None
-    written = np.lib.format.open_memmap(file, "w+", np.dtype(spec.dtype).newbyteorder("<"), values.shape)  # type: ignore[no-untyped-call]  # NumPy has no type for it
-    for rows in blocks(values):
-        written[rows] = decode(values[rows], codes)
-    written.flush()
+    write_rows(file, values.decoded(np.dtype(spec.dtype), lambda block: decode(block, codes)), spec.dtype)
 
 
 def _with_rows(store: Store, study: Study, imports: Imports, registries: Registries) -> tuple[Study, OutputComparison]:

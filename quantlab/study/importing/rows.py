@@ -1,16 +1,16 @@
-"""The rows of imported outputs, scored like those of the runtimes."""
+"""The rows of imported outputs, and of devices, scored like those of the runtimes of this machine."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.intact import intact_outputs
+from quantlab.intact import intact_files, intact_outputs
 from quantlab.names import joined
 from quantlab.store import Store
 from quantlab.study.compare import Comparison
 from quantlab.study.trial import scored_row
-from quantlab.types import Failure, ImportedOutputs, Imports, SampleSet, Trial, Variant
+from quantlab.types import Failure, ImportedLayers, ImportedOutputs, Imports, SampleSet, Trial, Variant
 
-__all__ = ["IMPORTS", "ImportedRows", "imported_rows", "read_imports", "with_imported"]
+__all__ = ["IMPORTS", "ImportedRows", "imported_layers", "imported_rows", "read_imports", "with_imported"]
 
 IMPORTS = "imported.json"
 """The file of a study with all outputs that were imported."""
@@ -20,6 +20,7 @@ _MATCHED = {
     "hash": "the hash of all samples; their order is that of the file",
     "order": "--trust-order alone",
 }
+"""How outputs were matched, in words; those of a device, which quantlab fed, were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +65,50 @@ def imported_rows(
     return ImportedRows(tuple(rows), tuple(_outdated_words(outdated)))
 
 
+def imported_layers(
+    imports: Imports, trials: Sequence[Trial], samples: SampleSet
+) -> dict[tuple[str, str], ImportedLayers]:
+    """Setting and name of each imported row of a table → its layers, if they are of these layer samples and intact."""
+    rows = {(trial.setting, trial.runtime) for trial in trials if trial.imported and trial.failure is None}
+    return {
+        (one.setting, one.runtime): one.layers
+        for one in imports.rows
+        if one.layers is not None
+        and (one.setting, one.runtime) in rows
+        and one.layers.samples_sha256 == samples.sha256
+        and intact_files(one.layers.files, one.layers.sha256) == "intact"
+    }
+
+
 def _row(one: ImportedOutputs, variant: Variant, comparison: Comparison) -> Trial:
     row = Trial(
         setting=one.setting,
         runtime=one.runtime,
         variant=variant,
-        ran_on=one.runtime,
-        environment=one.kept.environment,
         imported=True,
+        failure=one.failure,
+        device=one.source if one.matching == "fed" else "",
         notes=(*variant.notes, *_notes(one)),
+    )
+    if one.kept is None:
+        return row
+    row = replace(
+        row,
+        ran_on=one.kept.ran_on,
+        environment=one.kept.environment,
+        timing=one.kept.timing if one.timed else None,
+        repeated=one.kept.repeated,
     )
     state = intact_outputs(one.kept)
     if state in {"missing", "damaged"}:
-        return replace(
-            row, failure=Failure(f"its imported outputs are {state}; import '{one.source}' again", "scoring")
-        )
+        again = "run it there again" if one.matching == "fed" else f"import '{one.source}' again"
+        return replace(row, failure=Failure(f"its imported outputs are {state}; {again}", "scoring"))
     return scored_row(replace(row, outputs=one.kept.files), comparison)
 
 
 def _notes(one: ImportedOutputs) -> tuple[str, ...]:
+    if one.matching == "fed":
+        return one.notes
     return (f"imported from '{one.source}', matched by {_MATCHED[one.matching]}", *one.notes)
 
 
@@ -93,7 +119,7 @@ def _outdated_words(outdated: Iterable[tuple[ImportedOutputs, str]]) -> Iterable
             yield (
                 f"the imported outputs of {joined(names)} are left out, because they were made "
                 f"{'from other samples' if what == 'samples' else 'with another artifact'}; run the program again and "
-                f"import its outputs"
+                f"import its outputs, or run the device again"
             )
 
 

@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
-from quantlab.npy import mapped
 from quantlab.processes import describe
-from quantlab.runtimes.taps import Reading, Session
+from quantlab.runtimes.taps import Reading, TensorReader
 from quantlab.study.inside.sums import Baselines, TrialSums
+from quantlab.study.scores_only import scored_rows
 from quantlab.study.side_by_side import result_of
 from quantlab.types import PYTHON
 
@@ -36,8 +36,8 @@ _AT_ONCE = 2
 class Batches:
     """All sessions of a comparison. On exit, queued work is dropped; after Ctrl-C running threads are not awaited."""
 
-    reference: Session
-    baselines: Mapping[str, Session]
+    reference: TensorReader
+    baselines: Mapping[str, TensorReader]
     """Setting → its session in Python, for variants that others are compared with; read once per batch."""
     trials: Sequence[TrialSums]
     float32: Sequence[str]
@@ -83,7 +83,7 @@ class Batches:
         in_python = {name: result_of(reading) for name, reading in awaited.items()}
         for sums, reading, isolated in zip(self.trials, own, alone, strict=True):
             if reading is not None:
-                measured = mapped(sums.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
+                measured = scored_rows(sums.trial, self.scored_output, self.indices[slice(*part)])
                 sums.take(result_of(reading), result_of(isolated) if isolated else None, measured)
         return [
             _baselines(sums, reference, in_python, float32=name) if sums.unreadable is None else None
@@ -98,10 +98,10 @@ class Batches:
             return baselines[sums.trial.setting]
         return self._read(sums.session, part)
 
-    def _read(self, session: Session, part: Part) -> Awaited:
+    def _read(self, session: TensorReader, part: Part) -> Awaited:
         return self._pool_of(session).submit(_reading, session, part)
 
-    def _pool_of(self, session: Session) -> ThreadPoolExecutor:
+    def _pool_of(self, session: TensorReader) -> ThreadPoolExecutor:
         """One thread per lane: with shared threads, a worker could be idle while they wait for another lane."""
         return self._pool(session.lane.kind, 1) if session.lane else self._pool("processes", _AT_ONCE)
 
@@ -125,7 +125,7 @@ def _baselines(
     return Baselines(reference, float32_baseline, python_baseline)
 
 
-def _reading(session: Session, part: Part) -> Reading | str:
+def _reading(session: TensorReader, part: Part) -> Reading | str:
     try:
         return session.read(*part)
     except QuantlabError as error:

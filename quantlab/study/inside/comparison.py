@@ -4,21 +4,19 @@ All variants are open at the same time and read the same batch, so that the refe
 run once per batch. Each session writes the tensors of a batch to one file, which the next batch overwrites.
 """
 
-import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
+from quantlab.names import counted
 from quantlab.processes import describe
-from quantlab.runtimes.taps import Session
+from quantlab.runtimes.taps import TensorReader
 from quantlab.statistics import (
     LAYER_STATISTICS,
-    LayerError,
     NamedTensor,
     align,
     layers_by_tensor,
@@ -29,6 +27,8 @@ from quantlab.study.codes import code_key
 from quantlab.study.context import read_kept
 from quantlab.study.inside.batches import Batches
 from quantlab.study.inside.choice import TapChoice
+from quantlab.study.inside.dumped import DumpedTensors
+from quantlab.study.inside.loops import load_loops
 from quantlab.study.inside.rows import carry_over, unaligned_row
 from quantlab.study.inside.sessions import (
     SessionInputs,
@@ -44,6 +44,7 @@ from quantlab.study.side_by_side import side_by_side
 from quantlab.types import (
     PYTHON,
     Alignment,
+    ImportedLayers,
     OpenedModel,
     TapSpec,
     Trial,
@@ -51,7 +52,7 @@ from quantlab.types import (
     Variant,
 )
 
-__all__ = ["PHASE", "LayerStudy", "load_loops"]
+__all__ = ["PHASE", "LayerStudy"]
 
 PHASE = "look inside"
 
@@ -84,6 +85,13 @@ class LayerStudy:
     choice: TapChoice
     reference_environment: Mapping[str, str]
     """Versions and flags that the reference's tensors depend on."""
+    dumped: Mapping[tuple[str, str], ImportedLayers] = field(default_factory=dict)
+    """Setting and name of an imported row → the tensors that the program wrote; other imported rows are left out."""
+    at_once: int | None = None
+    """Number of trials that are open at the same time; None is all. With fewer, the reference runs again for each
+    part: a device may have memory for one variant only."""
+    announce: Callable[[Trial], None] = lambda _: None
+    """Called before a part of the trials is opened, with the first of them."""
     _float32: dict[str, TappedVariant] = field(default_factory=dict)
     _alignments: dict[str, dict[str, Alignment]] = field(default_factory=dict)
     """Format → tensor of its float32 baseline → its alignment."""
@@ -100,19 +108,34 @@ class LayerStudy:
         Raises:
             UsageError: If a requested tap does not exist.
         """
+        return [*self.rows_of(self.trials), *self._without_baseline()]
+
+    def rows_of(self, trials: Sequence[Trial]) -> list[TrialLayers]:
+        """The rows of some of `trials`, as `run`; the others are only baselines."""
         measured = [
-            trial for trial in self.trials if trial.status == "measured" and self._float32_baseline(trial) is not None
+            trial
+            for trial in trials
+            if trial.status == "measured" and self._float32_baseline(trial) is not None and self._readable(trial)
         ]
         by_key = {self._key(trial): self._kept(trial) for trial in measured}
         missing = [trial for trial in measured if by_key[self._key(trial)] is None]
-        self.inputs.context.progress.skip(PHASE, self.inputs.samples.n * (len(self.trials) - len(missing)))
+        self.inputs.context.progress.skip(PHASE, self.inputs.samples.n * (len(trials) - len(missing)))
         if missing:
             for trial, layers, whole in self._compare(missing):
                 by_key[self._key(trial)] = layers
                 if whole:
                     self.inputs.context.store.write(self._file(trial), layers)
-        compared = [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
-        return [*compared, *self._without_baseline()]
+        return [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
+
+    def _readable(self, trial: Trial) -> bool:
+        """Whether a runtime, or what another program wrote, gives the tensors of a trial.
+
+        The runtime of a device that is not connected gives none.
+        """
+        if not trial.imported or (trial.setting, trial.runtime) in self.dumped:
+            return True
+        runtime = self.inputs.context.registries.runtimes.get(trial.runtime)
+        return runtime is not None and runtime.elsewhere is None
 
     def _without_baseline(self) -> list[TrialLayers]:
         """A note for each variant whose format has no float32 baseline that was measured in Python."""
@@ -156,8 +179,12 @@ class LayerStudy:
                 "rows": _ROWS,
                 **{f"statistic {name}": True for name in LAYER_STATISTICS},
                 **code_key(trial.variant),
+                **({"dumped": dict(dumped.sha256)} if (dumped := self._dumped(trial)) else {}),
             }
         )
+
+    def _dumped(self, trial: Trial) -> ImportedLayers | None:
+        return self.dumped.get((trial.setting, trial.runtime))
 
     def _file(self, trial: Trial) -> Any:
         return self.inputs.context.store.root / "inside" / trial.setting / trial.runtime / f"{self._key(trial)}.json"
@@ -168,19 +195,30 @@ class LayerStudy:
 
     def _compare(self, trials: Sequence[Trial]) -> list[tuple[Trial, TrialLayers, bool]]:
         """Each trial's rows, and whether they are complete, so that they may be stored."""
-        step = f"look inside {len(trials)} trials"
+        step = f"look inside {counted(len(trials), 'trial')}"
         self.inputs.context.progress.work(PHASE, 0)
-        self.inputs.context.progress.begin(step, self.inputs.samples.n)
+        parts = len(_parts(trials, self.at_once))
+        self.inputs.context.progress.begin(step, parts * self.inputs.samples.n)
         threading.Thread(target=load_loops, daemon=True).start()  # at the same time as children open the variants
         first, reference_names = self._align(trials)
+        done: list[tuple[Trial, TrialLayers, bool]] = []
+        for part in _parts(trials, self.at_once):
+            done += self._compare_part(part, step, first, reference_names)
+        self.inputs.context.progress.end(step, "done")
+        return done
+
+    def _compare_part(
+        self, trials: Sequence[Trial], step: str, sample_bytes: int, reference_names: Sequence[str]
+    ) -> list[tuple[Trial, TrialLayers, bool]]:
+        """The same for trials that are open at the same time."""
+        self.announce(trials[0])
         opened = self._open_all(trials)
         sums = [outcome for outcome in opened if isinstance(outcome, TrialSums)]
         self.choice.refuse_unknown(
             [*reference_names, *(name for trial_sums in sums for name in _known_names(trial_sums))]
         )
-        self._sum(step, sums, first)
+        self._sum(step, sums, sample_bytes)
         self.inputs.context.progress.skip(PHASE, self.inputs.samples.n * (len(opened) - len(sums)))
-        self.inputs.context.progress.end(step, "done")
         return [
             (trial, self._finish(outcome), outcome.unreadable is None)
             if isinstance(outcome, TrialSums)
@@ -211,9 +249,9 @@ class LayerStudy:
                 self.inputs.context.progress.advance(step, part[1] - part[0])
                 self.inputs.context.progress.work(PHASE, (part[1] - part[0]) * len(sums))
 
-    def _baselines(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
+    def _baselines(self, sums: Sequence[TrialSums]) -> dict[str, TensorReader]:
         """Setting → its session in Python, for variants that others are compared with; read once per batch."""
-        sessions = {name: opened.session for name, opened in self._float32.items()}
+        sessions: dict[str, TensorReader] = {name: opened.session for name, opened in self._float32.items()}
         in_python = {
             trial_sums.trial.setting: trial_sums.session for trial_sums in sums if trial_sums.trial.runtime == PYTHON
         }
@@ -303,9 +341,7 @@ class LayerStudy:
             trial,
             tensors,
             # The float32 baseline is already open; opening it again would overwrite the tapped copy that is in use.
-            session=self._float32[baseline.name].session
-            if is_float32
-            else open_variant(self.inputs, variant, str(trial.ran_on), tensors.wanted),
+            session=self._float32[baseline.name].session if is_float32 else self._reader(trial, variant, tensors),
             isolated=None,
             scored_output=self.scored_output,
             is_float32=is_float32,
@@ -314,6 +350,14 @@ class LayerStudy:
         if runs_ops_alone(self.inputs.format(variant.format)) and trial.runtime == PYTHON and not is_float32:
             self._open_alone(sums, variant, baseline)
         return sums
+
+    def _reader(self, trial: Trial, variant: Variant, tensors: KnownTensors) -> TensorReader:
+        """What reads a trial's tensors: the files of another program, or a session of its runtime."""
+        dumped = self._dumped(trial)
+        if dumped is None:
+            return open_variant(self.inputs, variant, str(trial.ran_on), tensors.wanted)
+        wanted = tuple(tap.name for tap in tensors.wanted if tap.reason is None)
+        return DumpedTensors(dumped, trial, self.indices, wanted)
 
     def _open_alone(self, sums: TrialSums, variant: Variant, baseline: Variant) -> None:
         """Open the variant's ops for running alone; a trial without isolated errors says why."""
@@ -332,11 +376,8 @@ class LayerStudy:
         return TrialLayers((*sums.rows(), *missing), sums.all_notes())
 
 
-def load_loops() -> None:
-    """Import the compiled loops, which takes half a second, before the first batch waits for them."""
-    nothing = np.zeros((1, 1), np.float32)
-    with contextlib.suppress(Exception):  # the first batch will report the error
-        LayerError.of(nothing, nothing, channels=True)
+def _parts(trials: Sequence[Trial], size: int | None) -> list[Sequence[Trial]]:
+    return [trials[first : first + (size or len(trials))] for first in range(0, len(trials), size or len(trials))]
 
 
 def _known_names(sums: TrialSums) -> list[str]:

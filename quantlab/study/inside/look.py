@@ -1,14 +1,16 @@
 """Collects layers, weights, ops, and the split of the loss of all variants of a study."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import QuantlabError
+from quantlab.errors import QuantlabError, StudyError
 from quantlab.formats import Format
+from quantlab.gate import RowScores
 from quantlab.npy import mapped
 from quantlab.statistics import (
     SplitSums,
@@ -21,9 +23,10 @@ from quantlab.statistics import (
 )
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.source import find_sources
-from quantlab.types import PYTHON, Inside, LayerRow, OpRow, SplitRow, Study, Trial, Variant, WeightRow
+from quantlab.study.scores_only import partners
+from quantlab.types import Inside, LayerRow, OpRow, SplitRow, Study, Trial, TrialLayers, Variant, WeightRow
 
-__all__ = ["look_inside"]
+__all__ = ["is_about", "look_inside", "split_of_outputs", "split_rows", "with_trial"]
 
 _MOST = 0.9
 """The share of values from which weights count as quantized before."""
@@ -44,11 +47,39 @@ def look_inside(layers: LayerStudy, study: Study) -> Inside:
         sources=find_sources(rows, weights),
         quantized_before=_quantized_before(variants.values(), formats),
         ops=ops,
-        split=tuple(_split(study)),
+        split=split_rows(study),
         samples=layers.inputs.samples.n,
         drawn=layers.inputs.samples.drawn,
+        layer_samples=layers.inputs.samples,
+        indices=tuple(int(place) for place in layers.indices),
         notes=(*(note for trial in compared for note in trial.notes), *weight_notes, *op_notes),
     )
+
+
+def with_trial(inside: Inside, study: Study, setting: str, runtime: str, layers: TrialLayers) -> Inside:
+    """The same with other rows and notes of one trial; those of the other trials stay.
+
+    Args:
+        inside: The comparison of a study.
+        study: The study.
+        setting: Setting of the trial.
+        runtime: Its runtime, or the name of a program whose outputs were imported.
+        layers: Its rows; none if it was removed.
+    """
+    kept = [row for row in inside.layers if (row.setting, row.runtime) != (setting, runtime)]
+    notes = [note for note in inside.notes if not is_about(note, setting, runtime)]
+    return replace(inside, layers=(*kept, *layers.rows), split=split_rows(study), notes=(*notes, *layers.notes))
+
+
+def is_about(note: str, setting: str, runtime: str) -> bool:
+    """Whether a note of a comparison is about a trial, which it names as `SETTING in RUNTIME`.
+
+    >>> is_about("no isolated errors of tfjs-uint8 in my-app: lost", "tfjs-uint8", "my-app")
+    True
+    >>> is_about("old-tfjs-uint8 in my-app-2 answers differently", "tfjs-uint8", "my-app")
+    False
+    """
+    return re.search(rf"(?<![\w.-]){re.escape(f'{setting} in {runtime}')}(?![\w.-])", note) is not None
 
 
 def _variants(study: Study) -> dict[str, Variant]:
@@ -121,22 +152,19 @@ class _Stages:
     """The reference on the samples of an app's pipeline."""
 
 
-def _split(study: Study) -> list[SplitRow]:
+def split_rows(study: Study) -> tuple[SplitRow, ...]:
+    """The loss of every measured trial, split by conversion step."""
     measured = {(trial.setting, trial.runtime): trial for trial in study.trials if trial.status == "measured"}
-    rows = []
+    rows: list[SplitRow] = []
     for (setting, runtime), trial in measured.items():
         if trial.variant is None:
             continue
-        stages = _Stages(
-            float32=measured.get((trial.variant.float32, PYTHON)),
-            in_python=measured.get((setting, PYTHON)),
-            here=trial,
-            fed=study.fed_reference,
-        )
+        float32, in_python = partners(trial, measured)
+        stages = _Stages(float32, in_python, here=trial, fed=study.fed_reference)
         if study.task != "similarity":
             rows.append(_points(setting, runtime, stages))
-        rows.append(_rms(study, setting, runtime, stages))
-    return rows
+        rows.append(_rms(study, stages))
+    return tuple(rows)
 
 
 def _points(setting: str, runtime: str, stages: _Stages) -> SplitRow:
@@ -159,7 +187,17 @@ def _loss(trial: Trial | None) -> float | None:
     return next((loss for loss in losses if loss is not None), None)
 
 
-def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
+def split_of_outputs(study: Study, trial: Trial) -> SplitRow:
+    """The RMS error of a measured row, split by conversion step, from the outputs of the study."""
+    measured = {(one.setting, one.runtime): one for one in study.trials if one.status == "measured"}
+    float32, in_python = partners(trial, measured)
+    return _rms(study, _Stages(float32, in_python, trial))
+
+
+def _rms(study: Study, stages: _Stages) -> SplitRow:
+    setting, runtime = stages.here.setting, stages.here.runtime
+    if study.store == "scores":
+        return _kept_split(stages.here)
     reference = mapped(study.reference.outputs[study.scored_output])
     outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here, stages.fed)]
     scored = scored_samples(reference, study.non_finite)
@@ -170,6 +208,16 @@ def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
 
     parts = map(part, blocks(reference))
     return sum(parts, SplitSums()).row(setting, runtime)
+
+
+def _kept_split(trial: Trial) -> SplitRow:
+    split = RowScores.of(trial).record.split
+    if split is None:
+        raise StudyError(
+            f"the scores of {trial.setting} in {trial.runtime} have no split; run 'quantlab analyze' again"
+        )
+    # With --fallback, several rows have the same outputs, and what is kept of them names one.
+    return replace(split, setting=trial.setting, runtime=trial.runtime)
 
 
 def _cut(output: Array, rows: slice, scored: npt.NDArray[np.bool_]) -> Array:

@@ -1,7 +1,7 @@
 """Names the op and the weight that cause the loss of a variant, by the error that each op makes alone."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from quantlab.names import decibels
@@ -19,6 +19,11 @@ _DESTROYED_DB = 3.0
 """Below this, the error of a channel has at least half the power of its signal."""
 _CAUSE_DB = 10.0
 """Below this, the error of a channel has more than a tenth of its signal's power, and may cause a collapse alone."""
+_CALIBRATE_AGAIN = (
+    "; its calibration samples have another range than the scored samples, so preprocess both alike and analyze again "
+    "before you choose another setting"
+)
+"""Other settings would only hide a wrong calibration, or have it too."""
 _MILLION = 1e6
 _BLAMED_DB = 10.0
 """A weight whose worst channel is this much better than that of its op's output is not what ruins the output."""
@@ -77,7 +82,12 @@ def _is_of(weight: WeightRow, layer: str) -> bool:
 
 
 def warn_of_collapses(
-    study: Study, sources: Iterable[Source], layers: Sequence[LayerRow] = (), weights: Sequence[WeightRow] = ()
+    study: Study,
+    sources: Iterable[Source],
+    layers: Sequence[LayerRow] = (),
+    weights: Sequence[WeightRow] = (),
+    *,
+    badly_calibrated: Container[str] = (),
 ) -> tuple[str, ...]:
     """A sentence for each variant that lost most of what the model can do: how much, what causes it, what to use.
 
@@ -86,6 +96,8 @@ def warn_of_collapses(
         sources: Of the variants whose ops were run alone.
         layers: Rows of all trials; of other variants, they tell where the error grows most.
         weights: Rows of all weights.
+        badly_calibrated: Variants whose calibration samples are known to have another range than the scored ones; for
+            them, better calibration samples are the way out.
     """
     measured = {trial.setting: trial for trial in study.trials if trial.runtime == PYTHON and trial.scores is not None}
     source_of = {source.setting: source for source in sources}
@@ -94,7 +106,8 @@ def warn_of_collapses(
         loss = _collapse(trial) if not _is_wrong_in_float32(trial, study) else None
         cause = _cause(source_of[name]) if name in source_of else _place(name, layers, weights)
         if loss is not None and cause is not None:
-            sentences.append(f"{name} {loss}: {cause}{_instead(trial, measured)}")
+            remedy = _CALIBRATE_AGAIN if name in badly_calibrated else _instead(trial, measured)
+            sentences.append(f"{name} {loss}: {cause}{remedy}")
     return tuple(sentences)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.runtimes.taps import Reading, Session
+from quantlab.runtimes.taps import Reading, TensorReader
 from quantlab.statistics import LayerError
 from quantlab.study.inside.choice import TapChoice
 from quantlab.study.inside.rows import (
@@ -97,8 +97,8 @@ class TrialSums:
 
     trial: Trial
     tensors: KnownTensors
-    session: Session
-    isolated: Session | None
+    session: TensorReader
+    isolated: TensorReader | None
     """The same nodes run in isolation; None for graphs with loops."""
     scored_output: str
     is_float32: bool

@@ -14,6 +14,7 @@ from quantlab.differences import largest_place
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
 from quantlab.formats.affine import decode, encode
+from quantlab.gate.kept_scores import refuse_scores_only
 from quantlab.names import nearest
 from quantlab.npy import mapped
 from quantlab.processes import ChildPool
@@ -83,7 +84,9 @@ def reduce_study(
         StudyError: If an artifact is missing or damaged, or the folder exists.
         TrialError: If a sub-graph cannot run.
     """
-    pair = _pair(Store(Path(folder)).read_study(), options.setting, options.runtime, registries)
+    study = Store(Path(folder)).read_study()
+    refuse_scores_only(study, "'quantlab reduce'")
+    pair = _pair(study, options.setting, options.runtime, registries)
     target = options.out or Path(f"{options.setting}-{options.runtime}.reduced")
     if target.exists():
         raise StudyError(f"'{target}' exists already; choose another --out, or remove it")

@@ -19,7 +19,7 @@ from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.store import Store, key_of
 from quantlab.study.analysis import Analysis
 from quantlab.study.chosen_settings import settings_for
-from quantlab.study.context import Context, code_sha256, model_identity, open_model, pool_for
+from quantlab.study.context import Context, model_identity, open_model, pool_for, sharding_for
 from quantlab.study.costs import EXPECTED_SECONDS
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
@@ -51,6 +51,7 @@ from quantlab.types import (
     Tuning,
     Variant,
 )
+from quantlab.user_modules import code_sha256
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import TunableWeights
 
@@ -104,7 +105,8 @@ def tune(
         model: As for `analyze`.
         data: The samples. A third of them, at most 1,000, are for the search, and the others for the verdict.
         search: The budget, and the time of the search.
-        options: All options of the study; `settings` are those that are measured beside what is tuned.
+        options: All options of the study; `settings` are those that are measured beside what is tuned. In shards, if
+            at all, is what is measured after the search.
         progress: Receives events; nothing is printed.
         registries: The known formats, runtimes and converters.
 
@@ -140,7 +142,9 @@ def tune(
             tuning = begun.run()
             context.progress.skip(_TABLE, 1)  # its own phases are announced instead
             context = replace(context, options=replace(options, tuned=tuning))
-            study = Analysis(context, data, make_plan(context.options, file.kind, registries)).run()
+            with sharding_for(store, options, registries) as cut:
+                context = replace(context, sharding=cut)
+                study = Analysis(context, data, make_plan(context.options, file.kind, registries)).run()
     return Tuned(study, tuning)
 
 

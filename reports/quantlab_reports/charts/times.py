@@ -33,7 +33,9 @@ def draw_times(subject: Subject, width: float) -> Drawing | None:
         )
     if not rows:
         return None
-    above = f"Milliseconds of a call on {subject.costs.machine.text}"
+    machine = subject.costs.machine
+    others = dict.fromkeys(row.machine.text for row in subject.costs.rows if row.machine != machine)
+    above = f"Milliseconds of a call on {'; '.join([machine.text, *others])}"
     interval = interval_of_rounds(coverages)
     scale = f"median{f' and {interval}' if interval else ', without an interval'}, ms →"
     specification = draw_intervals(rows, width, (above, scale), zero=True)

@@ -22,6 +22,8 @@ class Asked:
     """Folder or address of a tracking server."""
     thumbnails: bool | None = None
     """Whether the report shows pictures of samples; None does not."""
+    layers: bool | None = None
+    """Whether the samples are those on which layers are compared, with an artifact that gives its tensors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ JSON and CSV rows have the fields of `CostRow` as keys. A value is null if it wa
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from quantlab.names import joined
 from quantlab.types import Cost, Costs, Study, Trial
 from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import NOTES, Column, RowView, Selection, Table
@@ -211,12 +212,25 @@ def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:
 def _reading(machine: str, rows: Sequence[CostRow]) -> list[str]:
     return [
         f"Measured on {machine}; do not use these times to compare phones",
+        *_devices(machine, rows),
         "Each run takes one sample, on one thread, in a separate process, while nothing else of the study runs",
         *_intervals(rows),
         "load and first run: measured in the first round; the load time excludes the import of the runtime's library",
         "median and p95: of the later runs of each round, then the median over the rounds",
         "time / float32: median relative to the float32 variant of the format",
         "peak MB: memory of the whole process, in python with all libraries; added MB: memory added by this model",
+    ]
+
+
+def _devices(machine: str, rows: Sequence[CostRow]) -> list[str]:
+    """A line for each machine that is not the one of the table: a phone that was asked for its own times."""
+    others: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.machine != machine and row.steady_median_ms is not None:
+            others.setdefault(row.machine, {})[row.runtime] = None
+    return [
+        f"{joined([*names])}: measured on {other}; these are times of that device, and may rank it"
+        for other, names in others.items()
     ]
 
 

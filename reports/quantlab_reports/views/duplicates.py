@@ -5,7 +5,7 @@ JSON and CSV rows have the fields of `DuplicateRow` as keys.
 
 from dataclasses import dataclass, fields, replace
 
-from quantlab.samples import NEAR_DISTANCE
+from quantlab.samples import MOST_IMAGES, NEAR_DISTANCE
 from quantlab.types import Duplicate, Duplicates
 from quantlab_reports.figures import fixed
 from quantlab_reports.model import Column, RowView, Selection, Table, table_of
@@ -43,6 +43,7 @@ DUPLICATES = RowView(
 )
 
 
+_UNSEARCHED = f"nearly equal images are looked for among at most {MOST_IMAGES:,}"
 _SENTENCE = Column("copies", str, numeric=False)
 
 
@@ -52,15 +53,21 @@ def duplicate_table(duplicates: Duplicates, selection: Selection) -> Table:
         f"{duplicates.equal:,} of {duplicates.n:,} scored samples equal another one byte by byte, and "
         f"{duplicates.near:,} nearly do"
     )
+    if not duplicates.searched:
+        found = f"{duplicates.equal:,} of {duplicates.n:,} scored samples equal another one byte by byte; {_UNSEARCHED}"
     if not duplicates.pairs:
         DUPLICATES.select([], selection)  # refuses an unknown order
         found = f"None of the {duplicates.n:,} scored samples equals another one or nearly does, so there are no copies"
+        if not duplicates.searched:
+            found = f"None of the {duplicates.n:,} scored samples equals another one byte by byte; {_UNSEARCHED}"
         return replace(
             table_of([_SENTENCE], [found], keys=[field.name for field in fields(DuplicateRow)], records=[]),
             headed=False,
         )
+    more = duplicates.equal + duplicates.near - len(duplicates.pairs)
     below = (
         found,
+        *([f"the first {len(duplicates.pairs):,} are listed"] if more else []),
         f"nearly equal: images whose distance is at most {NEAR_DISTANCE} of their contrast",
         "Samples without a file name have their position in the source, from 0",
     )

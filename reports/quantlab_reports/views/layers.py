@@ -5,10 +5,11 @@ below the table. JSON and CSV have all rows; the keys are the fields of `quantla
 means that a layer of the reference has no matching tensor in the variant.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from quantlab.errors import UsageError
 from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, percent, share, with_sign
@@ -67,8 +68,18 @@ LAYERS = RowView(
 )
 
 
-def layer_table(inside: Inside, selection: Selection) -> Table:
-    """Return the table of layers; for a single trial, with findings below."""
+def layer_table(inside: Inside, selection: Selection, imported: Collection[tuple[str, str]] = ()) -> Table:
+    """Return the table of layers; for a single trial, with findings below.
+
+    Args:
+        inside: The layer comparison.
+        selection: What is shown.
+        imported: Setting and runtime of each row whose outputs another program wrote.
+
+    Raises:
+        UsageError: If the selection names what the comparison lacks.
+    """
+    _refuse_imported(inside, selection, imported)
     compared = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
     trials = _trials(compared) if selection.runtime is None else {(row.setting, row.runtime) for row in compared}
     shown = [row for row in compared if (row.setting, row.runtime) in trials]
@@ -88,6 +99,26 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
         shown=lambda row: LAYERS.shown(row) and row.aligned and (row.setting, row.runtime) in trials,
     )
     return view.table(inside.layers, selection, below)
+
+
+def _refuse_imported(inside: Inside, selection: Selection, imported: Collection[tuple[str, str]]) -> None:
+    """Say how the tensors of a program are brought, if the selection is of imported rows without any."""
+    if selection.runtime is None or selection.runtime not in {runtime for _, runtime in imported}:
+        return
+    compared = {(row.setting, row.runtime) for row in inside.layers}
+    lacking = [
+        setting
+        for setting, runtime in imported
+        if runtime == selection.runtime and selection.setting in {None, setting} and (setting, runtime) not in compared
+    ]
+    if lacking and not any(
+        runtime == selection.runtime and selection.setting in {None, setting} for setting, runtime in compared
+    ):
+        raise UsageError(
+            f"the outputs of {lacking[0]} in '{selection.runtime}' were imported without tensors inside the model; "
+            f"'quantlab export inputs --setting {lacking[0]} --layers' writes what your program runs, and 'quantlab "
+            f"import --layers' takes its tensors"
+        )
 
 
 def _trials(rows: Sequence[LayerRow]) -> set[tuple[str, str]]:

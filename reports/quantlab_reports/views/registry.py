@@ -40,6 +40,11 @@ class View:
     """Whether all rows are always shown, in one order; such a view may have more columns if it is wide."""
 
 
+def _imported(store: Store) -> tuple[tuple[str, str], ...]:
+    """Setting and runtime of each imported row."""
+    return tuple((trial.setting, trial.runtime) for trial in store.read_study().trials if trial.imported)
+
+
 VIEWS: Mapping[str, View] = {
     "table": View(
         lambda store, selection, formats: trial_table(store.read_study(), wide=selection.wide, formats=formats),
@@ -67,14 +72,22 @@ VIEWS: Mapping[str, View] = {
         OUTPUTS.kind,
     ),
     "layers": View(
-        lambda store, selection, _: layer_table(store.read_inside(), selection), tuple(LAYERS.sorts), LAYERS.kind
+        lambda store, selection, _: layer_table(store.read_inside(), selection, _imported(store)),
+        tuple(LAYERS.sorts),
+        LAYERS.kind,
     ),
     "weights": View(
-        lambda store, selection, _: weight_table(store.read_inside(), selection), tuple(WEIGHTS.sorts), WEIGHTS.kind
+        lambda store, selection, _: weight_table(store.read_inside("comparison of weights"), selection),
+        tuple(WEIGHTS.sorts),
+        WEIGHTS.kind,
     ),
-    "ops": View(lambda store, selection, _: op_table(store.read_inside(), selection), tuple(OPS.sorts), OPS.kind),
+    "ops": View(
+        lambda store, selection, _: op_table(store.read_inside("list of ops"), selection), tuple(OPS.sorts), OPS.kind
+    ),
     "split": View(
-        lambda store, selection, _: split_table(store.read_inside(), selection), tuple(SPLIT.sorts), SPLIT.kind
+        lambda store, selection, _: split_table(store.read_inside("split of the loss"), selection),
+        tuple(SPLIT.sorts),
+        SPLIT.kind,
     ),
     "candidates": View(
         lambda store, selection, _: candidate_table(store.read_tuning(), selection),

@@ -47,6 +47,7 @@
 | `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
 | `repeated` | the first samples, run once more after the last one: for each `way` (`again`; of servers also `alone` and `columns`) the number of `samples`, how many are `differing`, the `largest` difference, null if a value is finite in one run only, and the `scale`, the largest output; empty for failures, and in studies of an older quantlab |
 | `environment` | versions and flags that the outputs depend on |
+| `device` | phone on which it ran, in words; null for this machine, and for imported outputs |
 | `notes` | notes about the row |
 | `reference_check` | only for the reference, null elsewhere and in studies of an older quantlab; see below |
 
@@ -119,6 +120,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "constant_outputs": list(trial.constant_outputs),
         "repeated": [asdict(one) for one in trial.repeated],
         "environment": dict(trial.environment),
+        "device": trial.device or None,
         "notes": list(trial.notes),
         "reference_check": _reference_check(study) if trial.setting == REFERENCE else None,
     }
@@ -262,6 +264,7 @@ KEYS: tuple[str, ...] = (
     "constant_outputs",
     "repeated",
     "environment",
+    "device",
     "notes",
     "reference_check",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from quantlab.formats import FORMATS, Format
-from quantlab.names import counted
+from quantlab.names import counted, joined
 from quantlab.statistics import paired_metric
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
 from quantlab_reports.figures import fixed, number
@@ -131,8 +131,21 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
         "ms/sample: time in the model's calls on this machine, two processes at a time with one thread each; "
         "do not use these times to compare phones"
     )
+    lines.extend(_devices(study))
     lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
     return lines
+
+
+def _devices(study: Study) -> list[str]:
+    """A line for each device other than this machine, with the runtimes there."""
+    runtimes: dict[str, dict[str, None]] = {}
+    for trial in study.trials:
+        if trial.device:
+            runtimes.setdefault(trial.device, {})[trial.runtime] = None
+    return [
+        f"{joined([*names])}: run on {device}; ms/sample there is the time of that phone, and may rank it"
+        for device, names in runtimes.items()
+    ]
 
 
 def _scored(study: Study) -> int:

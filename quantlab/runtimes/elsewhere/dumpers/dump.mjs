@@ -10,9 +10,14 @@
 // Three runners call a runtime for you: runTfjs(tf, model, inputs), runLiteRt(tf, model, inputs), and
 // runOnnx(ort, session, inputs). In Node.js, this file is also a program:
 //
-//   node dump.mjs web/model.json inputs outputs.npz      needs `npm install @tensorflow/tfjs`, and uses
-//                                                        @tensorflow/tfjs-backend-wasm if it is installed
-//   node dump.mjs model.onnx inputs outputs.npz          needs `npm install onnxruntime-web`
+//   npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm      in the folder of this file; without the second package,
+//   node dump.mjs web/model.json inputs outputs.npz                 the slow backend `cpu` runs the model
+//
+//   npm install onnxruntime-web
+//   node dump.mjs model.onnx inputs outputs.npz
+//
+// The folder of `export inputs --layers` asks for tensors inside the artifact instead of its outputs. TensorFlow.js reads
+// them from the artifact itself; for ONNX Runtime and LiteRT.js the folder has a copy that returns them.
 
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array,
@@ -86,11 +91,15 @@ export class Outputs {
     this.environment = environment;
     this.crc32 = new Uint32Array(inputs.n);
     this.rows = new Map();
+    this.shapes = new Map();
     this.seen = 0;
   }
 
-  /** Adds the outputs of a batch, by output: typed arrays or flat arrays of float32, of all its samples in a row. */
-  add(batch, outputs) {
+  /**
+   * Adds the outputs of a batch, by output: typed arrays or flat arrays of float32, of all its samples in a row.
+   * `shapes` are those of the batch, by output; without them, the shapes of the manifest are written.
+   */
+  add(batch, outputs, shapes = {}) {
     if (batch.start !== this.seen) throw new Error(`the next sample is ${this.seen}, and ${batch.start} was added`);
     this.seen += batch.count;
     for (let sample = 0; sample < batch.count; sample += 1) {
@@ -103,6 +112,7 @@ export class Outputs {
       const values = ArrayBuffer.isView(given) ? given.slice() : Float32Array.from(given);
       if (values.length % batch.count) throw new Error(`${values.length} values of '${name}' for ${batch.count} samples`);
       if (!this.rows.has(name)) this.rows.set(name, []);
+      if (shapes[name]) this.shapes.set(name, shapes[name].slice(1));
       this.rows.get(name).push(values);
     }
   }
@@ -119,7 +129,7 @@ export class Outputs {
 
   shapeOf(name, parts) {
     const each = parts.reduce((sum, part) => sum + part.length, 0) / this.inputs.n;
-    const known = this.inputs.manifest.outputs.find((output) => output.name === name)?.shape;
+    const known = this.shapes.get(name) ?? this.inputs.manifest.outputs.find((output) => output.name === name)?.shape;
     const fits = known?.every((size) => size !== null) && known.reduce((product, size) => product * size, 1) === each;
     return [this.inputs.n, ...(fits ? known : [each])];
   }
@@ -186,22 +196,47 @@ function joined(parts) {
 export async function runTfjs(tf, model, inputs, environment = {}) {
   const about = { tfjs: tf.version_core ?? tf.version?.tfjs, backend: tf.getBackend(), ...environment };
   const outputs = new Outputs(inputs, about);
-  const { inputs: feeds, outputs: ports, batch_size: size } = inputs.manifest;
+  const { inputs: feeds, outputs: ports, batch_size: size, layers: inside } = inputs.manifest;
+  const layers = model.inputNames !== undefined;
+  const predict = layers && inside ? layerReader(tf, model, ports.map(({ tensor }) => tensor))
+    : (tensors) => [model.predict(tensors.length > 1 ? tensors : tensors[0])].flat();
+  // Without `:0`, the name of a node could also be one of the signature.
+  const wanted = ports.map(({ tensor }) => (inside && !tensor.includes(':') ? `${tensor}:0` : tensor));
   for (const batch of inputs.batches(size)) {
     const tensors = feeds.map(({ name, dtype }) => {
       const kind = { float32: 'float32', bool: 'bool' }[dtype] ?? 'int32';
       const values = kind === 'int32' ? Int32Array.from(batch.tensors[name], Number) : batch.tensors[name];
       return tf.tensor(values, batch.shapes[name], kind);
     });
-    const layers = model.inputNames !== undefined;
     const named = Object.fromEntries(feeds.map(({ tensor }, place) => [tensor, tensors[place]]));
-    const results = layers ? [model.predict(tensors.length > 1 ? tensors : tensors[0])].flat()
-      : [await execute(model, named, ports.map(({ tensor }) => tensor))].flat();
+    const results = layers ? predict(tensors) : [await execute(model, named, wanted)].flat();
     const values = await Promise.all(results.map((result) => result.data()));
-    outputs.add(batch, Object.fromEntries(ports.map(({ name }, place) => [name, values[place]])));
+    const byName = (list) => Object.fromEntries(ports.map(({ name }, place) => [name, list[place]]));
+    outputs.add(batch, byName(values), inside ? byName(results.map(({ shape }) => shape)) : {});
     tf.dispose([tensors, results]);
   }
   return outputs;
+}
+
+/**
+ * Computes outputs of layers, by a model with the same layers. The name of a tensor is that of its layer, with the number
+ * of the call if the model calls the layer again: `dense:1`.
+ */
+function layerReader(tf, model, names) {
+  const calls = (model.model ?? model).containerNodes;  // a Sequential keeps its graph in an inner model
+  const tensors = names.map((name) => {
+    const [layerName, call = '0'] = name.split(':');
+    const layer = model.layers.find((candidate) => candidate.name === layerName);
+    const nodes = layer?.inboundNodes.filter((_, place) => calls.has(`${layerName}_ib-${place}`)) ?? [];
+    if (!nodes[Number(call)]) throw new Error(`the model has no layer '${name}'; run the artifact of the manifest`);
+    return nodes[Number(call)].outputTensors[0];
+  });
+  const once = [...new Set(tensors)];  // an output that is requested twice would be computed only once
+  const reader = tf.model({ inputs: model.inputs, outputs: once });
+  return (feeds) => {
+    const results = [reader.predictOnBatch(feeds)].flat();
+    return tensors.map((tensor) => results[once.indexOf(tensor)]);
+  };
 }
 
 /** Models with control flow or computed sizes need the asynchronous call, of which TensorFlow.js says so in an error. */
@@ -226,7 +261,7 @@ export async function runLiteRt(litert, model, inputs, environment = {}) {
     const results = await model.run(tensors);
     const given = {};
     for (const { name, position } of ports) given[name] = await results[position].data();
-    outputs.add(batch, given);
+    outputs.add(batch, given);  // the manifest has the shapes, also of tensors inside
     for (const one of [...tensors, ...results]) one.delete();
   }
   return outputs;
@@ -242,7 +277,8 @@ export async function runOnnx(ort, session, inputs, environment = {}) {
       feed[tensor] = new ort.Tensor(dtype, batch.tensors[name], batch.shapes[name]);
     }
     const results = await session.run(feed);
-    outputs.add(batch, Object.fromEntries(ports.map(({ name, tensor }) => [name, results[tensor].data])));
+    const byName = (field) => Object.fromEntries(ports.map(({ name, tensor }) => [name, results[tensor][field]]));
+    outputs.add(batch, byName('data'), byName('dims'));
   }
   return outputs;
 }
@@ -259,8 +295,21 @@ async function main([model, place, file]) {
   console.log(`wrote ${file}`);
 }
 
+/** Imports a package, or says how it is installed. */
+async function installed(name, packages = name) {
+  try {
+    return await import(name);
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND' || !error.message.includes(`'${name}'`)) throw error;
+    const { fileURLToPath } = await import('node:url');
+    const folder = fileURLToPath(new URL('.', import.meta.url));
+    throw new Error(`the package ${name} was not found; run 'npm install ${packages}' in '${folder}', or put dump.mjs into a `
+      + 'project that has it');
+  }
+}
+
 async function runTfjsFile(path, inputs, fs) {
-  const tf = await import('@tensorflow/tfjs');
+  const tf = await installed('@tensorflow/tfjs', '@tensorflow/tfjs @tensorflow/tfjs-backend-wasm');
   await useWasm(tf);
   await tf.ready();
   const folder = path.replace(/[^/\\]*$/, '');
@@ -290,7 +339,7 @@ async function useWasm(tf) {
 }
 
 async function runOnnxFile(path, inputs, fs) {
-  const ort = await import('onnxruntime-web');
+  const ort = await installed('onnxruntime-web');
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(new Uint8Array(await fs.readFile(path)));
   return runOnnx(ort, session, inputs, { node: process.version });

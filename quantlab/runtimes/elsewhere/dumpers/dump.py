@@ -5,6 +5,7 @@ Needs Python 3.10, NumPy, and LiteRT (ai-edge-litert) or ONNX Runtime; nothing o
     python dump.py model.tflite inputs outputs.npz
     python dump.py model.onnx inputs outputs.npz
     python dump.py saved_model inputs outputs.npz      (a SavedModel, with tensorflow)
+    python dump.py layer-inputs/layers.tflite layer-inputs layers.npz       (tensors, of `export inputs --layers`)
 
 or with a program of your own:
 
@@ -108,6 +109,7 @@ def run_litert(path: str | Path, inputs: Inputs) -> Outputs:
     results = interpreter.get_output_details()
     outputs = Outputs(inputs, {"ai-edge-litert": getattr(ai_edge_litert, "__version__", "unknown")})
     for batch in inputs.batches(1):
+        interpreter.reset_all_variables()  # the state of an LSTM, which is another sample's
         for feed in about["inputs"]:
             interpreter.set_tensor(details[feed["position"]]["index"], batch.tensors[feed["name"]])
         interpreter.invoke()
@@ -117,10 +119,14 @@ def run_litert(path: str | Path, inputs: Inputs) -> Outputs:
 
 
 def run_onnx(path: str | Path, inputs: Inputs) -> Outputs:
-    """Run an .onnx file sample by sample on the CPU."""
+    """Run an .onnx file sample by sample on one thread of the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Processors without VNNI would else saturate sums of int8 products, which is no property of the file.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     about = inputs.manifest
     outputs = Outputs(inputs, {"onnxruntime": onnxruntime.__version__})
     wanted = [port["tensor"] for port in about["outputs"]]

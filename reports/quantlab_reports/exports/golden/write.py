@@ -16,14 +16,18 @@ import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import artifact_files
+from quantlab.gate.kept_scores import refuse_scores_only
+from quantlab.intact import intact_files
 from quantlab.names import counted, nearest
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
 from quantlab.samples import as_fed, files_of, indices_of, present_file
 from quantlab.statistics import blocks
-from quantlab.types import PYTHON, Port, SampleSet, Study, Trial, Variant
+from quantlab.store import Store
+from quantlab.types import PYTHON, KeptOutputs, Port, SampleSet, Study, Trial, Variant
 from quantlab_reports.exports.contract import Asked, Export, Written
 from quantlab_reports.exports.golden.choice import Chosen, choose_samples
+from quantlab_reports.exports.new_folder import new_folder
 from quantlab_reports.subject import Subject
 
 __all__ = ["EXPORT", "FORMAT", "FRAMEWORKS", "export_golden", "input_tolerance"]
@@ -107,22 +111,21 @@ def export_golden(subject: Subject, asked: Asked, registries: Registries = REAL)
     """Write a golden test of a setting for a test program.
 
     Raises:
-        UsageError: If no setting or test program is named, either is unknown, or the folder is not empty.
+        UsageError: If no setting or test program is named, either is unknown, or the folder is not empty or
+            cannot be written.
         StudyError: If the setting was not measured, or its outputs are finite on no sample.
     """
     study, framework = subject.study, FRAMEWORKS.get(asked.runtime or "")
     if framework is None:
-        named = "name a test program with --runtime" if asked.runtime is None else f"there is no '{asked.runtime}'"
-        raise UsageError(f"{named}; {nearest(asked.runtime or '', FRAMEWORKS)}")
+        unknown = f"there is no test program '{asked.runtime}'"
+        said = "name a test program with --runtime" if asked.runtime is None else unknown
+        raise UsageError(f"{said}; {nearest(asked.runtime or '', FRAMEWORKS)}")
+    refuse_scores_only(study, "'quantlab export test'")
     trial = _measured(study, asked.setting)
+    _refuse_damaged(subject.store, study, trial)
     folder = asked.out or Path(f"golden-{asked.runtime}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"'{folder}' is not empty, and nothing is written over; name another folder with --out")
-        chosen = _write(folder, study, trial, framework, registries)
-    except OSError as error:
-        raise UsageError(f"'{folder}' cannot be written ({error.strerror}); name another folder with --out") from error
+    with new_folder(folder) as place:
+        chosen = _write(place, study, trial, framework, registries)
     app = Path(framework.code, _APP[framework.language])
     note = (
         f"{counted(len(chosen), 'sample')} with the outputs of {trial.setting} written to '{folder}': edit {app}, then "
@@ -183,6 +186,21 @@ def _write(
     _write_code(folder / framework.code, framework, variant.format)
     (folder / "README.md").write_text(_readme(trial.setting, framework, len(chosen)), encoding="utf-8")
     return chosen
+
+
+def _refuse_damaged(store: Store, study: Study, trial: Trial) -> None:
+    """Refuse kept outputs that are not as they were written: the test would expect what nothing gave.
+
+    Raises:
+        StudyError: If a file of the reference, or of a row of the setting, is missing or damaged.
+    """
+    rows = [study.reference, *(one for one in study.trials if one.setting == trial.setting and one.outputs)]
+    for row in rows:
+        kept = store.read(next(iter(row.outputs.values())).parent / "outputs.json", KeptOutputs)
+        state = intact_files(row.outputs, kept.sha256 if kept is not None else {})
+        if state in {"missing", "damaged"}:
+            again = "import them again" if row.imported else "run 'quantlab analyze' again, which makes them anew"
+            raise StudyError(f"the kept outputs of {row.setting} in {row.runtime} are {state}; {again}")
 
 
 def _write_code(folder: Path, framework: _Framework, artifact: str) -> None:
@@ -302,7 +320,7 @@ Written by `quantlab export test`. The code in this folder may be used under the
 
 The test has {count} samples, chosen because their answers change first. It fails if
 
-- a file of the artifact is not the one that was measured (SHA-256),
+- a file of the artifact is not the one that was measured (SHA-256); all other tests are then skipped,
 - the runtime says another version than those that were measured,
 - your preprocessing gives other tensors than those in `input-*.bin`, by more than 1/255 of their range (integers of
   more than 8 bits, such as tokens: at all), or

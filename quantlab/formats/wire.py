@@ -36,6 +36,10 @@ class Fields:
         found = [value for value in self._fields.get(field, ()) if isinstance(value, int)]
         return found[-1] if found else default
 
+    def values(self, field: int) -> list[int | bytes]:
+        """Every value of a field of numbers, which are bytes where they are packed."""
+        return list(self._fields.get(field, ()))
+
     def blocks(self, field: int) -> list[bytes]:
         """Every value of a field of strings or messages."""
         return [value for value in self._fields.get(field, ()) if isinstance(value, bytes)]

@@ -1,0 +1,51 @@
+"""The options of a study in shards."""
+
+from dataclasses import dataclass
+
+from quantlab.errors import UsageError
+
+__all__ = ["ShardOptions"]
+
+_FOR_EACH_WORKER = 4
+"""Shards for each worker if nothing is said: few, because each opens the artifact again, and enough that all workers
+end at about the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOptions:
+    """How a study is cut into shards, and who runs them."""
+
+    shards: int | None = None
+    """Number of shards; None cuts by `shard_size`, or without one as before, or into four for each worker."""
+    shard_size: int | None = None
+    """Samples of a shard, rounded up to whole batches."""
+    engine: str = "local"
+    """Name of the engine that carries the tasks to workers."""
+    address: str | None = None
+    """Address of the engine's cluster; None starts workers on this machine."""
+    workers: int | None = None
+    """Number of workers on this machine; None means one per core. A cluster has its own."""
+
+    def __post_init__(self) -> None:
+        if self.shards is not None and self.shard_size is not None:
+            raise UsageError(
+                f"--shards {self.shards} and --shard-size {self.shard_size} contradict each other; give one of them"
+            )
+        for option, value in (
+            ("--shards", self.shards),
+            ("--shard-size", self.shard_size),
+            ("--workers", self.workers),
+        ):
+            if value is not None and value < 1:
+                raise UsageError(f"{option} is {value} and must be at least 1")
+        if self.address is not None and self.workers is not None:
+            raise UsageError(
+                f"the workers of the cluster at '{self.address}' are started there, and --workers is {self.workers}; "
+                f"leave it out"
+            )
+
+    def number(self, workers: int) -> int | None:
+        """The number of shards for so many workers; None if the size of a shard is given."""
+        if self.shard_size is not None:
+            return None
+        return self.shards or _FOR_EACH_WORKER * workers
