@@ -530,20 +530,21 @@ def test_a_worker_that_sees_other_samples_says_so(bare):
 
 
 def test_a_worker_that_sees_another_model_says_so(bare):
+    other = bare / "other" / "digits.keras"
+    other.parent.mkdir()
+    with zipfile.ZipFile(bare / "digits.keras") as own, zipfile.ZipFile(other, "w") as copy:
+        for name in own.namelist():  # the same model, in a file with other bytes
+            copy.writestr(name, own.read(name))
+
     def elsewhere(document: Document, run: Callable[[], Document]) -> Document:
         if document["kind"]:
-            other = bare / "other" / "digits.keras"
-            other.parent.mkdir(exist_ok=True)
-            with zipfile.ZipFile(bare / "digits.keras") as own, zipfile.ZipFile(other, "w") as copy:
-                for name in own.namelist():  # the same model, in a file with other bytes
-                    copy.writestr(name, own.read(name))
             document["job"]["options"]["model"]["path"] = str(other)
         return run()
 
     with pytest.raises(TrialError) as refused:
         in_threads(bare, elsewhere, settings=("tflite-dynamic",), runtimes=("python",))
     assert str(refused.value) == (
-        f"'{bare / 'other' / 'digits.keras'}' is another model on {this_worker().host} than in the study; share the "
+        f"'{other}' is another model on {this_worker().host} than in the study; share the "
         f"model with all workers, at the same path"
     )
 
