@@ -70,13 +70,25 @@ def excluded_words(written: WrittenParts, others: Sequence[Fingerprints], option
             f"nearly equal images are looked for among at most {most:,} samples for calibration or of a search, and "
             f"there are more, so it is unknown how many scored samples are nearly equal to one of them; give fewer"
         )
-    if count := _near(written, [other for other in others if other.thumbnails is not None]):
+    if _unsearched(written, others):
+        words.append(
+            f"nearly equal images are not looked for among {counted(written.samples[0].n, 'scored sample')}, of which "
+            f"few are kept (--keep-samples few), so it is unknown how many of them are nearly equal to samples for "
+            f"calibration or of a search"
+        )
+    elif count := _near(written, [other for other in others if other.thumbnails is not None]):
         remedy = "" if options.group == DUPLICATES else f"; draw them together with --group {DUPLICATES}"
         words.append(
             f"{counted(count, 'scored sample')} {_verb(count)} nearly equal to samples for calibration or of a search, "
             f"so quantized variants may look better than they are{remedy}"
         )
     return words
+
+
+def _unsearched(written: WrittenParts, others: Sequence[Fingerprints]) -> bool:
+    """Whether scored images would have to be read again to compare them with others, and are not kept."""
+    compared = any(other.thumbnails is not None for other in others)
+    return compared and written.cut is not None and not written.fingerprints[0].searched
 
 
 def _near(written: WrittenParts, others: Sequence[Fingerprints]) -> int:

@@ -19,11 +19,11 @@ from quantlab.names import counted, excerpt, nearest_of_many
 from quantlab.npy import mapped
 from quantlab.samples.arrays import array_of_npz, names_of_npz
 from quantlab.samples.columns import names_a_column, read_column, split_column
+from quantlab.samples.converted import converted_blocks
 from quantlab.samples.duplicates import Copies, Fingerprints, PlacedFingerprints
 from quantlab.samples.source import Array, SampleOptions, Source, raw_bytes
 from quantlab.samples.strata import in_blocks, with_classes
 from quantlab.samples.subset import CALIBRATION, SCORED, SEARCH, SEARCH_SAMPLES, Part, Parts
-from quantlab.samples.write import converted_blocks
 from quantlab.types import FileState, SampleSet, TensorSpec
 
 __all__ = [

@@ -11,6 +11,7 @@ from quantlab.errors import SamplesError
 from quantlab.foreign import reading
 from quantlab.npy import mapped
 from quantlab.ragged import pack
+from quantlab.samples.few import at_hand, places_at_hand
 from quantlab.samples.source import Array, raw_bytes
 from quantlab.samples.truth import labels_of
 from quantlab.types import FileState, SampleSet
@@ -46,6 +47,11 @@ def samples_sha256(samples: SampleSet) -> str:
         OSError: If a file is missing.
         ValueError: If a file is not a `.npy` file.
     """
+    return set_sha256(tensors_of(samples), _labels(samples) if samples.labelled else None)
+
+
+def tensors_of(samples: SampleSet) -> list[object]:
+    """Name, data type, shape and hash of each input, from its file; raises as `samples_sha256`."""
     tensors: list[object] = []
     for spec in samples.inputs:
         values = mapped(samples.input_file(spec.name))
@@ -53,7 +59,7 @@ def samples_sha256(samples: SampleSet) -> str:
         for rows in range(0, len(values), _HASHED_ROWS):
             digest.update(raw_bytes(np.asarray(values[rows : rows + _HASHED_ROWS])))
         tensors.append([spec.name, spec.dtype, list(values.shape), digest.hexdigest()])
-    return set_sha256(tensors, _labels(samples) if samples.labelled else None)
+    return tensors
 
 
 def _labels(samples: SampleSet) -> Array:
@@ -68,8 +74,30 @@ def _label_files(samples: SampleSet) -> list[Path]:
     return [samples.labels_file, *([samples.label_offsets_file] if samples.truth else [])]
 
 
+def few_sha256(tensors: Sequence[object], places: Array) -> str:
+    """`FewSamples.sha256` of samples that are kept.
+
+    Args:
+        tensors: Name, data type, shape and hash of each input.
+        places: (few,) int64.
+    """
+    return set_sha256([*tensors, ["places", hashlib.sha256(raw_bytes(places)).hexdigest()]], None)
+
+
+def _intact_few(samples: SampleSet) -> FileState:
+    """Compare the samples that are kept, and the labels of all, with their hashes."""
+    held = at_hand(samples)
+    files = [*(held.input_file(spec.name) for spec in held.inputs), samples.few_places_file]
+    if not all(file.is_file() for file in [*files, *_label_files(samples)]):
+        return "missing"
+    state = _compared(lambda: few_sha256(tensors_of(held), places_at_hand(samples)), held.sha256, samples)
+    return state if state != "intact" else intact_labels(samples)
+
+
 def intact_samples(samples: SampleSet) -> FileState:
-    """Compare stored samples, and their labels, with the hash in their record; reads all of them."""
+    """Compare stored samples, and their labels, with the hash in their record; reads all that are kept."""
+    if samples.few is not None:
+        return _intact_few(samples)
     files = [samples.input_file(spec.name) for spec in samples.inputs]
     if not all(file.is_file() for file in [*files, *_label_files(samples)]):
         return "missing"

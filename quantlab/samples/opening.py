@@ -15,6 +15,7 @@ from quantlab.samples.arrays import open_npy, open_npz
 from quantlab.samples.attributes import read_attributes, with_attributes
 from quantlab.samples.beside import labels_beside
 from quantlab.samples.check import check_tensor
+from quantlab.samples.cut import CutSamples
 from quantlab.samples.dependence import dependence_words, duplicates_of, excluded_words
 from quantlab.samples.description import Description, read_description
 from quantlab.samples.downloads import downloaded
@@ -62,6 +63,8 @@ class SampleParts:
     """The scored samples that are equal or nearly equal to others; None if nothing is scored."""
     warnings: tuple[str, ...] = ()
     """What must be known of samples that are not independent, and of samples that are not scored."""
+    cut: CutSamples | None = None
+    """The scored samples, to be read again; None if all of them are kept."""
 
 
 def open_samples(
@@ -151,6 +154,11 @@ def _of_one_source(
         source = open_source(data, inputs=model_inputs, options=options, copy=copy)
         attributes = read_attributes(options.slices, source)
         codes = None
+        if options.cut is not None and copy is not None:
+            raise UsageError(
+                f"'{data}' is one file that is copied as a whole, so --keep-samples few saves nothing; leave it out, "
+                f"or give files of records"
+            )
         if options.group is not None:
             codes = group_codes(options.group, source, inputs=model_inputs, options=options, copy=copy)
         written = write_parts(
@@ -175,6 +183,7 @@ def _of_one_source(
             *excluded_words(written, others, options),
             *dependence_words(copies, scored, None if codes is None else codes[parts.scored.indices]),
         ),
+        written.cut,
     )
 
 

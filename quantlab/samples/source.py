@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quantlab.errors import SamplesError
 from quantlab.names import counted, listed
 from quantlab.samples.near import MOST_IMAGES
-from quantlab.types import Preprocessing, TensorSpec
+from quantlab.types import Preprocessing, Shard, TensorSpec
 from quantlab.user_functions import STALL_SECONDS
 
 Array = NDArray[Any]
@@ -22,6 +22,10 @@ BLOCK_BYTES = 4 * 2**20
 """Largest size of a block; with 600 MB of images, 4 MiB was faster than 1 MiB and 16 MiB."""
 
 LABEL_NAMES = ("y", "labels")
+
+
+Cut = Callable[[int], Sequence[Shard]]
+"""Function from a number of samples to the shards into which they are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class SampleOptions:
     """File suffix → function that opens the file; None uses `FILE_LOADERS`."""
     warn: Callable[[str], None] = lambda _: None
     """Called with a sentence where stored samples turn out to be damaged and are replaced, or what is not done."""
+    cut: Cut | None = None
+    """How the scored samples are cut into shards, of which only a few at a time are on the disk; None keeps all."""
     most_images: int = MOST_IMAGES
     """Number of images, of a part or with `--group duplicates` of a source, among which nearly equal ones are looked
     for; at least 1."""

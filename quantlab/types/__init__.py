@@ -56,7 +56,7 @@ from quantlab.types.reference import (
     TrainingLayer,
 )
 from quantlab.types.repeated import Repeated
-from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, SampleSet
+from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FewSamples, FileState, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.shards import JoinedShard, JoinedShards, Shard, Shards, ShardWorker
 from quantlab.types.stored import StoredFile, StoredStudy
@@ -139,6 +139,7 @@ __all__ = [
     "Evidence",
     "Failure",
     "FigureName",
+    "FewSamples",
     "FileState",
     "FloatLayer",
     "FromPython",

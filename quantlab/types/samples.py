@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FileState", "SampleSet"]
+__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FewSamples", "FileState", "SampleSet"]
 
 VOID_LABEL = 255
 """Label of positions that belong to no class and are not scored, if there are at most 255 classes: a convention of
@@ -29,6 +29,15 @@ class Attribute:
     """The table and the column as the user wrote them, for example `meta.csv:site`."""
     sha256: str
     """SHA-256 of the name, the values, and the place of each sample's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FewSamples:
+    """The samples of a set whose inputs stay on the disk, where all would need too much of it."""
+
+    n: int
+    sha256: str
+    """SHA-256 of their inputs, with names, shapes and data types, and of their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class SampleSet:
     truth: Literal["", "ragged", "json"] = ""
     """How the labels are stored: empty for one array; `ragged` for arrays of another length for each sample, in a row;
     `json` for the text of a JSON value for each sample."""
+    few: FewSamples | None = None
+    """The samples whose inputs are kept, in `few_folder`, if those of the others are not; None if all are."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""
@@ -86,6 +97,16 @@ class SampleSet:
     def label_offsets_file(self) -> Path:
         """The `.npy` file that says where each sample's labels begin, (n + 1,); it exists only with `truth`."""
         return self.folder / "label-offsets.npy"
+
+    @property
+    def few_folder(self) -> Path:
+        """The folder with the inputs of `few`, as those of a set."""
+        return self.folder / "few"
+
+    @property
+    def few_places_file(self) -> Path:
+        """The `.npy` file of the places of `few` among all samples, ascending int64."""
+        return self.few_folder / "places.npy"
 
     def attribute_file(self, attribute: Attribute) -> Path:
         """The `.npy` file of one of `attributes`: (n,) int64, the place of each sample's value."""
