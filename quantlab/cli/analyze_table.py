@@ -63,6 +63,7 @@ ANALYZE_KEYS: Mapping[str, _Rule] = {
     "engine": _TEXT,
     "address": _TEXT,
     "workers": _COUNT,
+    "keep_samples": (lambda value: value in {"all", "few"}, '"all" or "few"'),
     "store": (lambda value: value in _STORES, '"outputs" or "scores"'),
 }
 """Key → whether a value is one of its kind, and the kind in words. They are the options of `quantlab analyze`; `study`

@@ -51,6 +51,15 @@ class ShardGroup:
         typer.Option(min=1, help="Workers on this machine. [default: one per core]", show_default=False),
     ] = None
 
+    keep_samples: Annotated[
+        str | None,
+        typer.Option(
+            help="Samples that stay on the disk: all, or few, which reads the data again while variants run. "
+            "[default: all]",
+            show_default=False,
+        ),
+    ] = None
+
     @property
     def keys(self) -> dict[str, Any]:
         """What was given, by the keys of `[analyze]`; None is an option that was not given."""

@@ -9,10 +9,13 @@ from quantlab.samples.arrays import PackedArray, array_of_npz, names_of_npz, pac
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.checksums import as_fed, checksums
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
+from quantlab.samples.cut import CutSamples
+from quantlab.samples.few import FIRST, at_hand, places_at_hand, refuse_few
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.images import ImageFiles, image_files
 from quantlab.samples.labels import check_labels, holds_classes
+from quantlab.samples.leftovers import ROUNDS
 from quantlab.samples.near import MOST_IMAGES, NEAR_DISTANCE
 from quantlab.samples.opening import (
     ACCEPTED,
@@ -34,10 +37,13 @@ from quantlab.samples.write import KEPT_BYTES, write_samples
 
 __all__ = [
     "ACCEPTED",
+    "FIRST",
     "KEPT_BYTES",
     "MOST_IMAGES",
     "NEAR_DISTANCE",
+    "ROUNDS",
     "ClassNames",
+    "CutSamples",
     "ImageFiles",
     "PackedArray",
     "Part",
@@ -46,6 +52,7 @@ __all__ = [
     "Source",
     "array_of_npz",
     "as_fed",
+    "at_hand",
     "check_labels",
     "checksums",
     "class_names_beside",
@@ -71,9 +78,11 @@ __all__ = [
     "open_samples",
     "open_source",
     "packed_array",
+    "places_at_hand",
     "present_file",
     "read_class_names",
     "read_groups",
+    "refuse_few",
     "refuse_missing",
     "refuse_missing_slices",
     "samples_sha256",

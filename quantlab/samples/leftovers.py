@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
-__all__ = ["DOWNLOADING", "WRITING", "remove_leftovers"]
+__all__ = ["DOWNLOADING", "ROUNDS", "WRITING", "remove_leftovers"]
 
 DOWNLOADING = ".downloading-"
 """How the name of a folder begins that holds the copy of a file at an address."""
 WRITING = ".writing-"
 """How the name of a folder begins in which samples are written until they are complete."""
+
+ROUNDS = f"{WRITING}rounds"
+"""Name of the folder with the shards that are on the disk while samples are read round after round."""
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -124,6 +124,7 @@ def open_parts(
         options,
         labels=None,
         ignore_label=None,
+        cut=None,
         preprocessing=replace(options.preprocessing, classes=None),
         first=calibrate or None,
     )

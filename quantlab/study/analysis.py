@@ -15,7 +15,7 @@ from quantlab.names import study_folder
 from quantlab.processes import describe
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
+from quantlab.samples import SampleParts, at_hand, refuse_missing, refuse_missing_slices
 from quantlab.store import Store
 from quantlab.study.as_given import beside_reference, with_artifact
 from quantlab.study.calibration_telling import ToldCalibration
@@ -42,6 +42,7 @@ from quantlab.study.refused import locked_or_removed
 from quantlab.study.remote import study_place
 from quantlab.study.repeats import warn_of_state
 from quantlab.study.samples import draw_samples
+from quantlab.study.scores_only import refuse_few_with_outputs
 from quantlab.study.served import explain_servers
 from quantlab.study.suspicions import examine, odd_rows, repeatability, sane, unstable_reference, unusual_precision
 from quantlab.study.task import NO_LOSS, choose_scoring, refuse_unknown_metric
@@ -110,6 +111,7 @@ def analyze(
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
     the_pipeline(options.pipeline, registries.pipelines, data)
+    refuse_few_with_outputs(options)
     with study_place(Path(options.out or study_folder(path)), progress) as place:
         store = Store(place.folder)
         with locked_or_removed(store):
@@ -174,7 +176,9 @@ class Analysis:
             context.store.forget_inside()
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
-                inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
+                inputs = SessionInputs(
+                    context, at_hand(parts.scored), result.probe.outputs, batch_size_for(context, model)
+                )
                 costs = measure_costs(inputs, _run_here(study), rounds=context.options.timing_rounds)
                 record = context.store.root / "costs.json"
                 before = context.store.read(record, Costs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from quantlab.formats import Format
 from quantlab.progress import Progress
-from quantlab.samples import SampleParts
+from quantlab.samples import SampleParts, at_hand
 from quantlab.study.calibration_check import (
     check_calibration,
     suits_scored,
@@ -40,7 +40,7 @@ class ToldCalibration:
         """Compare the calibration samples with the scored ones, and tell at once."""
         if parts.calibration is None:
             return []
-        self.check = check_calibration(parts.calibration, parts.scored, seed=seed)
+        self.check = check_calibration(parts.calibration, at_hand(parts.scored), seed=seed)
         sentences = told_of_calibration(self.check)
         self._told = bool(sentences)
         for sentence in sentences:
@@ -55,7 +55,9 @@ class ToldCalibration:
         inner: Sequence[InnerRange],
     ) -> list[str]:
         """Add what the variants recorded for their inputs, and what the calibration samples reach inside the model."""
-        check = with_recorded(self.check, [with_input_codes(variant, formats) for variant in variants], parts.scored)
+        check = with_recorded(
+            self.check, [with_input_codes(variant, formats) for variant in variants], at_hand(parts.scored)
+        )
         recorded = told_of_recorded(check)
         self._files = {*recorded}
         sentences = [sentence for own in recorded.values() for sentence in own]

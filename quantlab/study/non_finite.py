@@ -19,7 +19,7 @@ from quantlab.npy import mapped
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import NonFiniteWeights
-from quantlab.samples import names_of
+from quantlab.samples import at_hand, names_of, places_at_hand
 from quantlab.statistics import finite_samples, ranges_of
 from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, read_kept
@@ -100,9 +100,10 @@ class FiniteCheck:
         return tuple(self._of_output(samples, name, rows) for name, rows in finite.items() if not rows.all())
 
     def _of_output(self, samples: SampleSet, output: str, finite: npt.NDArray[np.bool_]) -> NonFinite:
-        rows, other = np.flatnonzero(~finite), int(finite.argmax()) if finite.any() else None
-        known = self._of_some(samples, [int(rows[0])], other)
-        return _finding(samples, rows, known, output=output)
+        places = places_at_hand(samples)
+        spoiled, fine = np.flatnonzero(~finite[places])[:1], np.flatnonzero(finite[places])[:1]
+        known = self._of_some(at_hand(samples), spoiled.tolist(), int(fine[0]) if len(fine) else None)
+        return _finding(samples, np.flatnonzero(~finite), known, output=output)
 
     def search_calibration(self, calibration: SampleSet) -> str | None:
         """Search the calibration samples, for `of_calibration`; return a warning if the model cannot be read inside."""
@@ -149,6 +150,12 @@ class FiniteCheck:
             spoiled: (n,), samples on which a variant's output is not finite and the reference's is.
             fine: A sample on which everything is finite; None if there is none.
         """
+        if samples.few is not None:
+            self.context.progress.warn(
+                f"variants are NaN or infinite on samples on which the model is not, and whether the model is so inside "
+                f"cannot be known from the {samples.few.n:,} samples that are kept; leave --keep-samples few out"
+            )
+            return None
         rows = [int(row) for row in np.flatnonzero(spoiled)[:_ROWS_READ]]
         known = [self._inside_of_some(samples, rows, fine) if rows else None]
         known.append(self._of_calibration(calibration) if calibration else None)
@@ -178,6 +185,8 @@ class FiniteCheck:
         weights = self._weights()
         if _certain(weights) or (weights and other is None):
             return KnownCause(weights)
+        if not rows:  # few samples are kept, and none of these is among them
+            return KnownCause()
         return KnownCause((), first_of_some(self._inputs(samples), self.model, rows, other))
 
     def _of_calibration(self, calibration: SampleSet) -> KnownCause | None:

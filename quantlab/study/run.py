@@ -22,6 +22,7 @@ from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
+from quantlab.samples import at_hand
 from quantlab.store import key_of
 from quantlab.study.codes import code_key
 from quantlab.study.context import Context
@@ -262,7 +263,7 @@ def _job(run: Run, samples: SampleSet, folder: Path, start: int) -> Job:
         batch_size=run.batch_size,
         start=start,
         stop=samples.n,
-        inputs=input_files(samples, run.variant),
+        inputs=input_files(at_hand(samples), run.variant),
         outputs=tuple(
             tensor_file(folder / _output_name(spec), spec, _port(run.variant, spec), place)
             for place, spec in enumerate(run.outputs)

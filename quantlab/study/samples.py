@@ -1,13 +1,14 @@
 """The samples of a study: scored samples and calibration samples."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from quantlab.errors import UsageError
-from quantlab.samples import SampleOptions, SampleParts, open_parts, open_samples
+from quantlab.samples import ROUNDS, SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
 from quantlab.study.naming import class_names, folders_in_order, with_class_names
 from quantlab.study.overlap import seen_hashes
-from quantlab.types import OpenedModel, SampleSet
+from quantlab.types import OpenedModel, SampleSet, Shard
 
 __all__ = ["CALIBRATION_SAMPLES", "calibration_alone", "draw_samples"]
 
@@ -30,7 +31,14 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
         stall_seconds=asked.time_limit,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
+        cut=_cut(context),
     )
+
+
+def _cut(context: Context) -> Callable[[int], Sequence[Shard]] | None:
+    """How the scored samples are cut, if few of them are kept."""
+    sharding = context.sharding
+    return None if sharding is None or sharding.options.keep_samples == "all" else sharding.cut
 
 
 def draw_samples(context: Context, model: OpenedModel, data: str, *, search: bool = False) -> SampleParts:
@@ -57,6 +65,8 @@ def draw_samples(context: Context, model: OpenedModel, data: str, *, search: boo
         calibrate=CALIBRATION_SAMPLES,
     )
     context.progress.end(step, "done")
+    if drawn.cut is not None and context.sharding is not None:
+        context.sharding.read_in_rounds(drawn.cut, context.store.root / "samples" / ROUNDS)
     return with_class_names(drawn, names)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "needing_outputs",
     "partner_hashes",
     "partners",
+    "refuse_few_with_outputs",
     "refuse_unfit",
     "scored_rows",
     "scores_of",
@@ -32,6 +33,19 @@ _ROWS = 1
 """Incremented when what is kept of a row changes, so that rows that an older quantlab kept run again."""
 
 _REMEDY = "leave --store scores out"
+
+
+def refuse_few_with_outputs(options: AnalyzeOptions) -> None:
+    """Refuse to keep the outputs of all samples and few of the samples.
+
+    Raises:
+        UsageError: With the option that is missing.
+    """
+    if options.sharding is not None and options.sharding.keep_samples == "few" and options.store != "scores":
+        raise UsageError(
+            "--keep-samples few is for studies that keep scores only, since outputs are read together with their "
+            "samples; add --store scores, or leave it out"
+        )
 
 
 def refuse_unfit(options: AnalyzeOptions, scoring: Scoring, imports: Imports) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from quantlab.errors import StudyError
 from quantlab.gate import are_gone
+from quantlab.samples import at_hand
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import PHASE as CONVERT_PHASE
@@ -144,7 +145,9 @@ class Work:
     @property
     def _at_once(self) -> int:
         """Number of trials at the same time."""
-        return _AT_ONCE if self.context.sharding is None else _AT_ONCE_IN_SHARDS
+        if self.context.sharding is None:
+            return _AT_ONCE
+        return self.context.sharding.at_once or _AT_ONCE_IN_SHARDS
 
     def layers(self, result: WorkResult, trials: Sequence[Trial]) -> LayerStudy:
         """The comparison of the trials' layers."""
@@ -184,7 +187,7 @@ class Work:
             size = bytes_needed(probed.outputs, self.samples.n)
             refuse_staying_outputs(context, comparison, non_finite, self.plan.trial_count, size)
         for name in context.options.variants:
-            given = given_variant(context, name, self.model, self.samples)
+            given = given_variant(context, name, self.model, at_hand(self.samples))
             self._start_trials(pool, with_download_size(context, given), result)
         while waiting:
             done, waiting = first_done(waiting)

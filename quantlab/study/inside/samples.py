@@ -12,7 +12,7 @@ import numpy.typing as npt
 from quantlab.intact import intact_files
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
-from quantlab.samples import draw, labels_of
+from quantlab.samples import at_hand, draw, labels_of, places_at_hand
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context
 from quantlab.types import FileState, SampleSet
@@ -51,25 +51,31 @@ def draw_layer_samples(
 
     Args:
         context: The study's.
-        samples: What is scored.
+        samples: What is scored; if few of the samples are kept, layer samples are drawn among these.
         count: How many to draw.
         finite: (n,), whether the reference is finite on a sample; layers are not compared on others.
     """
-    places = np.flatnonzero(finite)
+    places = places_at_hand(samples)
+    places = places[finite[places]]
     count = len(places) if count is None else min(count, len(places))
     if count == samples.n:
-        return LayerSamples(samples, places)
+        return LayerSamples(at_hand(samples), places)
     held = labels_of(samples)
     labels = None if held is None else np.asarray(held)[places]
     indices = places[draw(count, n=len(places), labels=labels, seed=context.options.seed, stream=_STREAM)]
-    left_out = {} if len(places) == samples.n else {"left out": np.flatnonzero(~finite).tolist()}
+    left_out = {} if finite.all() else {"left out": np.flatnonzero(~finite).tolist()}
+    left_out |= {} if samples.few is None else {"few": samples.few.sha256}
     key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed, **left_out})
     folder = context.store.root / "samples" / "layers" / key
     of_classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
     kind = "stratified" if "stratified" in samples.drawn or of_classes else "random"
-    drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
+    drawn = f"{kind}, seed {context.options.seed}"
+    if count == len(places):
+        drawn = "all on which the model is finite" if samples.few is None else "all that are kept"
     identity = f"{samples.sha256}/{key}"
-    part = replace(samples, folder=folder, n=count, labelled=False, sha256=identity, drawn=drawn, attributes=())
+    part = replace(
+        samples, folder=folder, n=count, labelled=False, sha256=identity, drawn=drawn, attributes=(), few=None
+    )
     state = intact_layer_samples(context.store, folder)
     if state in {"damaged", "missing"} and folder.exists():
         context.progress.warn(f"the samples in '{folder}' are damaged, so they are written again")
@@ -95,12 +101,13 @@ def _write(samples: SampleSet, part: SampleSet, indices: npt.NDArray[Any]) -> No
     beside = part.folder.with_name(f"{part.folder.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
+    held, rows = at_hand(samples), np.searchsorted(places_at_hand(samples), indices)
     for spec in samples.inputs:
-        source = mapped(samples.input_file(spec.name))
+        source = mapped(held.input_file(spec.name))
         target = beside / samples.input_file(spec.name).name
         with target.open("wb") as file:
             header = {"descr": source.dtype.str, "fortran_order": False, "shape": (len(indices), *source.shape[1:])}
             np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy has no type
-            for start in range(0, len(indices), _BLOCK_SAMPLES):
-                file.write(np.ascontiguousarray(source[indices[start : start + _BLOCK_SAMPLES]]).data)
+            for start in range(0, len(rows), _BLOCK_SAMPLES):
+                file.write(np.ascontiguousarray(source[rows[start : start + _BLOCK_SAMPLES]]).data)
     beside.rename(part.folder)

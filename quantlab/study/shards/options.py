@@ -1,10 +1,13 @@
 """The options of a study in shards."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from quantlab.errors import UsageError
 
-__all__ = ["ShardOptions"]
+__all__ = ["KeepSamples", "ShardOptions"]
+
+KeepSamples = Literal["all", "few"]
 
 _FOR_EACH_WORKER = 4
 """Shards for each worker if nothing is said: few, because each opens the artifact again, and enough that all workers
@@ -26,7 +29,18 @@ class ShardOptions:
     workers: int | None = None
     """Number of workers on this machine; None means one per core. A cluster has its own."""
 
+    keep_samples: KeepSamples = "all"
+    """Which samples stay on the disk: all, or `few`, so that those of a few shards at a time are there, and the data is
+    read again while variants run."""
+
     def __post_init__(self) -> None:
+        if self.keep_samples not in get_args(KeepSamples):
+            raise UsageError(f"there is no --keep-samples '{self.keep_samples}'; choose all or few")
+        if self.keep_samples == "few" and self.shard_size is None:
+            raise UsageError(
+                "--keep-samples few keeps the samples of a few shards on the disk, and the size of a shard is not "
+                "said; give it with --shard-size, for example 4096"
+            )
         if self.shards is not None and self.shard_size is not None:
             raise UsageError(
                 f"--shards {self.shards} and --shard-size {self.shard_size} contradict each other; give one of them"

@@ -3,16 +3,19 @@
 import contextlib
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from quantlab.engines import WorkerLost, Workers
-from quantlab.errors import MissingOp, StudyError, TrialError
+from quantlab.engines import Workers
+from quantlab.errors import TrialError
 from quantlab.processes import LONGEST_WAIT_SECONDS, ChildDied, Document
 from quantlab.runtimes import Job
+from quantlab.samples import CutSamples
 from quantlab.store import Store, key_of
 from quantlab.study.depot.objects import ObjectDepot
 from quantlab.study.shards.cutting import cut, is_cut_of
@@ -20,16 +23,17 @@ from quantlab.study.shards.delivery import RESULTS, Delivery, SharedFolder, Thro
 from quantlab.study.shards.earlier import JOINED, EarlierShard, copy_earlier, find_earlier, joined_shard
 from quantlab.study.shards.joining import JoinedRun, joined_run
 from quantlab.study.shards.machine import this_worker
+from quantlab.study.shards.one_shard import Asked, OneShard, ShardedRun
 from quantlab.study.shards.options import ShardOptions
 from quantlab.study.shards.results import (
-    copy_result,
     hash_rows_of,
     read_result,
     remove_unfinished,
     result_file,
     row_bytes,
 )
-from quantlab.study.shards.task import Answer, Died, Failed, Ran, Task, answer_from
+from quantlab.study.shards.rounds import Rounds
+from quantlab.study.shards.task import Ran, Task
 from quantlab.types import JoinedShards, Shard, Shards, ShardWorker
 
 __all__ = ["RUN_TASK", "JoinedRun", "ShardedRun", "Sharding"]
@@ -37,40 +41,14 @@ __all__ = ["RUN_TASK", "JoinedRun", "ShardedRun", "Sharding"]
 RUN_TASK = "quantlab.study.shards.worker:run_task"
 """What workers call with a task."""
 
+_MOST_AT_ONCE = 8
+"""Most runs that go on at the same time where each reads the samples: their outputs are on the disk."""
+
 _SILENT_SECONDS = 60.0
 """A result of another machine to which nothing was written for so long is not finished any more."""
 
 _APPEARS_SECONDS = 60.0
 """A file that another machine has made is seen here by then: NFS may remember for as long that there was none."""
-
-_DAMAGED = Died("its result was damaged", last=False)
-_MISSING = Died("its result is not where its worker has left it", last=False)
-
-_Asked = Future[Document] | None
-"""The answer that a worker will give; None if the result is there already."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardedRun:
-    """A run that is divided into tasks."""
-
-    runtime: str
-    job: Job
-    """Over all samples; its outputs are the files into which results are joined."""
-    identity: Mapping[str, object]
-    """What the outputs depend on besides the samples."""
-    artifact_sha256: str
-    """Hash of the artifact that is opened; empty for the reference, and for a copy made for a runtime."""
-    model_sha256: str
-    """Hash of the model, if it is the reference; empty for a variant."""
-    kind: str
-    """Kind of the model, if it is the reference; empty for a variant."""
-    environment: Mapping[str, str]
-    """Versions and flags that the outputs depend on."""
-    stored: Path
-    """The folder in which outputs of the same setting and runtime are stored."""
-    custom: Mapping[str, str] = field(default_factory=dict)
-    """Module of `--custom` → hash of its code, if it is the reference."""
 
 
 @dataclass(slots=True)
@@ -101,6 +79,9 @@ class Sharding:
     _before: Shards | None = None
     """How the study was run before; None if it was not run in shards."""
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _rounds: Rounds | None = None
+    """Where the samples come from, if few of them are on the disk."""
+    _ended: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self._count = self.workers.count
@@ -128,26 +109,89 @@ class Sharding:
             ChildDied: If a shard ended its runtime or its worker twice.
         """
         self.folder.mkdir(exist_ok=True)
-        self._cut_into_shards(run.job.stop)
-        earlier, sent = find_earlier(self.store, run.stored), []
-        try:
-            for place in range(len(self._cut)):
-                one = _OneShard(self, run, self._cut, place, self._task(run, self._cut[place]))
-                sent.append((one, self._send(one.task, earlier, run)))
-            ran = [one.join(asked, advanced) for one, asked in sent]
-            if self._first is None and len({told.worker.instructions for told in ran}) > 1:
-                # All were stored, and no worker has told yet with which of them it agrees.
-                ran[0] = self._again(sent[0][0])
-            ran = [self._with_these_kernels(one, told) for (one, _), told in zip(sent, ran, strict=True)]
-        finally:
-            for _, asked in sent:
-                if asked is not None:
-                    asked.cancel()
+        cut = self.cut(run.job.stop)
+        ones = [OneShard(self, run, cut, place, self._task(run, place, cut[place])) for place in range(len(cut))]
+        ran = self._sent(run, ones, advanced) if self._rounds is None else self._in_rounds(run, ones, advanced)
         shards = [
             joined_shard(one.task.key, one.shard.start, one.shard.stop, told)
-            for (one, _), told in zip(sent, ran, strict=True)
+            for one, told in zip(ones, ran, strict=True)
         ]
         return joined_run(run.runtime, ran, JoinedShards(tuple(shards)))
+
+    def _sent(self, run: ShardedRun, ones: Sequence[OneShard], advanced: Callable[[int], None]) -> list[Ran]:
+        """What all shards gave, whose samples are on the disk: all are sent at once."""
+        earlier, asked = find_earlier(self.store, run.stored), list[Asked]()
+        try:
+            for one in ones:
+                asked.append(None if self._is_stored(one.task, earlier, run) else self.submit(one.task))
+            ran = [one.join(answer, advanced) for one, answer in zip(ones, asked, strict=True)]
+            if self._unclear(ran):
+                ran[0] = self._again(ones[0])
+            return [self._with_these_kernels(one, told) for one, told in zip(ones, ran, strict=True)]
+        finally:
+            for answer in asked:
+                if answer is not None:
+                    answer.cancel()
+
+    def _in_rounds(self, run: ShardedRun, ones: Sequence[OneShard], advanced: Callable[[int], None]) -> list[Ran]:
+        """The same for samples that come shard by shard: each is sent when it is there."""
+        earlier, ran = find_earlier(self.store, run.stored), dict[int, Ran]()
+        for one in ones:
+            if self._is_stored(one.task, earlier, run) and (told := one.stored()) is not None:
+                ran[one.place] = told
+                advanced(one.shard.count)
+        self._take_part(ones, {one.place for one in ones} - ran.keys(), ran, advanced)
+        if self._unclear(ran.values()):
+            self._take_part(ones, {0}, ran, lambda _: None)
+        others = {place for place, told in ran.items() if not self._has_these_kernels(told)}
+        self._take_part(ones, others, ran, lambda _: None)
+        for told in ran.values():
+            self.use(told.worker)
+        return [ran[one.place] for one in ones]
+
+    def _take_part(
+        self, ones: Sequence[OneShard], wanted: set[int], ran: dict[int, Ran], advanced: Callable[[int], None]
+    ) -> None:
+        """Run some shards as their samples are read; a result that is there is made again."""
+        assert self._rounds is not None  # noqa: S101 (the caller has asked)
+        for place in wanted & ran.keys():
+            self.delivery.drop(ones[place].task.key)
+        sent = deque[tuple[OneShard, Future[Document]]]()
+        with self._rounds.reader(wanted) as reader:
+            try:
+                while (arrived := reader.next(wait=not sent)) is not None or sent:
+                    if arrived is not None:
+                        one = ones[arrived.number].with_samples(arrived.samples)
+                        sent.append((one, self.submit(one.task)))
+                        continue
+                    one, answer = sent[0]
+                    ran[one.place] = one.join(answer, advanced)
+                    sent.popleft()
+                    reader.done(one.place)
+            finally:
+                for _, answer in sent:
+                    answer.cancel()
+
+    def read_in_rounds(self, samples: CutSamples, folder: Path) -> None:
+        """Let runs take the samples as they are read, for the rest of the study.
+
+        Args:
+            samples: The scored samples.
+            folder: Receives those of a few shards; the workers see it.
+        """
+        self._rounds = self._ended.enter_context(Rounds(samples, folder.absolute()))
+
+    @property
+    def at_once(self) -> int | None:
+        """Number of runs that shall go on at the same time, because each reads the samples; None if that is no matter.
+
+        With as many as there are workers, each worker keeps one variant open.
+        """
+        return None if self._rounds is None else min(_MOST_AT_ONCE, max(1, self._count))
+
+    def _unclear(self, ran: Iterable[Ran]) -> bool:
+        """Whether results of several processors are stored, and no worker has told yet with which of them it agrees."""
+        return self._first is None and len({told.worker.instructions for told in ran}) > 1
 
     def forget(self, shards: JoinedShards) -> None:
         """Remove results that are joined and recorded."""
@@ -166,6 +210,8 @@ class Sharding:
     def stop(self) -> None:
         """End the waiting for workers in all threads, as on Ctrl-C; they raise ChildDied."""
         self._stopped.set()
+        if self._rounds is not None:
+            self._rounds.stop()
 
     def document_of(self, asked: Future[Document]) -> Document:
         """What a worker answers, waited for.
@@ -181,6 +227,7 @@ class Sharding:
 
     def close(self) -> None:
         """Release the workers; results that are not joined, as of a run that failed, are kept for the next call."""
+        self._ended.close()
         self.workers.close()
         # Workers of this machine have ended by now; others may still write.
         remove_unfinished(self.folder, silent_seconds=0 if self.options.address is None else _SILENT_SECONDS)
@@ -220,9 +267,9 @@ class Sharding:
             f"libraries choose kernels, so outputs may differ; use workers with the same processor"
         )
 
-    def _task(self, run: ShardedRun, shard: Shard) -> Task:
+    def _task(self, run: ShardedRun, place: int, shard: Shard) -> Task:
         inputs = tuple(replace(file, offset=file.offset + shard.start * row_bytes(file)) for file in run.job.inputs)
-        samples = self._inputs_sha256(run.job, shard)
+        samples = self._inputs_sha256(run.job, place, shard)
         outputs = tuple(replace(file, file="", offset=0) for file in run.job.outputs)
         task = Task(
             key=key_of({**run.identity, "inputs": samples, "count": shard.count}),
@@ -241,14 +288,14 @@ class Sharding:
         )
         return replace(task, affinity=_affinity(task))
 
-    def _cut_into_shards(self, n: int) -> None:
-        """Choose the shards of all runs, and record them at once: an interrupted study goes on with the same.
+    def cut(self, n: int) -> tuple[Shard, ...]:
+        """Choose the shards of all runs on n samples, and record them: an interrupted study goes on with the same.
 
         If nothing is said, an existing study keeps its shards, however many workers there are now.
         """
         with self._lock:
             if self._cut and self._cut[-1].stop == n:
-                return
+                return self._cut
             asked = (self.options.shards, self.options.shard_size) != (None, None)
             kept = () if asked or self._before is None else self._before.shards
             if is_cut_of(kept, n, batch_size=self.batch_size):
@@ -257,9 +304,16 @@ class Sharding:
                 number = self.options.number(self._count)
                 self._cut = cut(n, batch_size=self.batch_size, shards=number, shard_size=self.options.shard_size)
             self.store.write_shards(Shards(self.options.engine, self._cut, ()))
+            return self._cut
 
-    def _inputs_sha256(self, job: Job, shard: Shard) -> str:
-        """The hash of a shard's samples, which several runs share."""
+    def _inputs_sha256(self, job: Job, number: int, shard: Shard) -> str:
+        """The hash of a shard's samples, which several runs share.
+
+        Raises:
+            TrialError: If the samples are read in rounds, and the run does not use all inputs.
+        """
+        if self._rounds is not None:
+            return self._rounds.sha256_of(number, len(job.inputs))
         place = (*(file.file for file in job.inputs), shard.start, shard.stop)
         with self._lock:
             known = self._inputs.get(place)
@@ -269,13 +323,13 @@ class Sharding:
                 self._inputs[place] = known
         return known
 
-    def _send(self, task: Task, earlier: Mapping[str, EarlierShard], run: ShardedRun) -> _Asked:
-        """Send a task, unless its result is there from an earlier call or study."""
+    def _is_stored(self, task: Task, earlier: Mapping[str, EarlierShard], run: ShardedRun) -> bool:
+        """Whether the result of a task is there, perhaps from an earlier call or study."""
         if not self._usable(task):
             copy_earlier(earlier, task.key, self.folder, run.job.outputs)
         if not self._usable(task):
             self.delivery.find(task.key)
-        return None if self._usable(task) else self.submit(task)
+        return self._usable(task)
 
     def _usable(self, task: Task) -> bool:
         """Whether there is a result for a task; one that cannot be read, or of another processor, is removed."""
@@ -292,93 +346,17 @@ class Sharding:
         with self._lock:
             return self._first is None or ran.worker.instructions == self._first.instructions
 
-    def _with_these_kernels(self, one: "_OneShard", told: Ran) -> Ran:
+    def _with_these_kernels(self, one: OneShard, told: Ran) -> Ran:
         """A shard's result; a stored one of another processor than that of the workers of this call is made again."""
         if not self._has_these_kernels(told):
             told = self._again(one)
         self.use(told.worker)
         return told
 
-    def _again(self, one: "_OneShard") -> Ran:
+    def _again(self, one: OneShard) -> Ran:
         """A shard's result from a worker of this call, in place of a stored one."""
         self.delivery.drop(one.task.key)
         return one.join(self.submit(one.task), lambda _: None)
-
-
-@dataclass(frozen=True, slots=True)
-class _OneShard:
-    """One shard of a run."""
-
-    sharding: Sharding
-    run: ShardedRun
-    shards: Sequence[Shard]
-    place: int
-    task: Task
-
-    @property
-    def shard(self) -> Shard:
-        """Its samples."""
-        return self.shards[self.place]
-
-    def join(self, asked: _Asked, advanced: Callable[[int], None]) -> Ran:
-        """Wait for its result, trying once more if need be, and write its outputs to their place.
-
-        Raises:
-            TrialError: If the runtime reports a failure, or the worker differs in what outputs depend on.
-            StudyError: If its outputs cannot be written.
-            ChildDied: If it ended its runtime or its worker twice.
-        """
-        shard = self.shard
-        outcome = self._outcome(asked)
-        if isinstance(outcome, Died) and not outcome.last:
-            outcome = self._outcome(self.sharding.submit(self.task))
-        if isinstance(outcome, Ran):
-            advanced(shard.count)
-            return outcome
-        raise ChildDied(
-            f"shard {self.place + 1} of {len(self.shards)} (samples {shard.start} to {shard.stop - 1}) was tried "
-            f"twice, and the outputs of its samples are missing: {outcome.reason}"
-        )
-
-    def _outcome(self, asked: _Asked) -> Ran | Died:
-        """What became of the shard; if it ran, its outputs are in their place."""
-        answer = self._answer(asked)
-        if isinstance(answer, Failed):
-            raise (MissingOp if answer.missing_op else TrialError)(answer.reason)
-        if isinstance(answer, Ran):
-            if asked is not None:
-                self.sharding.refuse_other_kernels(answer.worker)
-            return answer if self._copied(answer) else _DAMAGED
-        return answer
-
-    def _answer(self, asked: _Asked) -> Answer:
-        folder, key = self.sharding.folder, self.task.key
-        if asked is None:
-            return read_result(folder, key) or _DAMAGED
-        try:
-            document = self.sharding.document_of(asked)
-        except WorkerLost as error:
-            return Died(str(error), last=False)
-        try:
-            answer = answer_from(document)
-        except ValueError as error:
-            raise TrialError(f"a worker answered {error}; install the same quantlab on all workers") from error
-        brought = not isinstance(answer, Ran) or self.sharding.delivery.bring(key)
-        return answer if brought else _MISSING
-
-    def _copied(self, ran: Ran) -> bool:
-        shard, outputs = self.shard, self.run.job.outputs
-        folder, key = self.sharding.folder, self.task.key
-        try:
-            whole = copy_result(folder, key, ran, outputs, start=shard.start, count=shard.count)
-        except OSError as error:
-            raise StudyError(
-                f"the outputs of samples {shard.start} to {shard.stop - 1} cannot be joined with the others in "
-                f"'{self.sharding.store.root}' ({error.strerror}); make room there, and run the same command again"
-            ) from error
-        if not whole:
-            self.sharding.delivery.drop(key)
-        return whole
 
 
 def _affinity(task: Task) -> str:
