@@ -165,6 +165,10 @@ def _study(
                 f"'{subject}' is a study, which has its samples and artifacts; leave --{named.replace('_', '-')} out, "
                 f"or name a model"
             )
+        from quantlab.gate import refuse_scores_only
+        from quantlab.study import load_study
+
+        refuse_scores_only(load_study(subject), "'quantlab phone'")  # before somebody takes out a phone
         return subject
     if data is None:
         raise UsageError(f"'{subject}' is no study; for a model, give its samples with --data")

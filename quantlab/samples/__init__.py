@@ -9,8 +9,8 @@ from quantlab.samples.arrays import PackedArray, array_of_npz, names_of_npz, pac
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.checksums import as_fed, checksums
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
-from quantlab.samples.cut import CutSamples
-from quantlab.samples.few import FIRST, at_hand, places_at_hand, refuse_few
+from quantlab.samples.cut import SHARDS_PRESENT, CutSamples
+from quantlab.samples.few import FIRST, at_hand, place_at_hand, places_at_hand, refuse_few
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.images import ImageFiles, image_files
@@ -42,6 +42,7 @@ __all__ = [
     "MOST_IMAGES",
     "NEAR_DISTANCE",
     "ROUNDS",
+    "SHARDS_PRESENT",
     "ClassNames",
     "CutSamples",
     "ImageFiles",
@@ -78,6 +79,7 @@ __all__ = [
     "open_samples",
     "open_source",
     "packed_array",
+    "place_at_hand",
     "places_at_hand",
     "present_file",
     "read_class_names",

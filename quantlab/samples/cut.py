@@ -22,7 +22,10 @@ from quantlab.samples.set_files import SetFiles, TensorFile, Tensors
 from quantlab.samples.source import Array, Block, Cut, Source, pieces, raw_bytes
 from quantlab.types import FewSamples, SampleSet, Shard
 
-__all__ = ["CutSamples", "cut_samples", "cut_tensors", "refuse_other_order"]
+__all__ = ["SHARDS_PRESENT", "CutSamples", "cut_samples", "cut_tensors", "refuse_other_order"]
+
+SHARDS_PRESENT = 4
+"""Most shards that are complete and on the disk at a time; one more is being written."""
 
 _HASHED_ROWS = 256
 

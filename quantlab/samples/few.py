@@ -14,7 +14,7 @@ from quantlab.samples.source import Array
 from quantlab.samples.subset import draw
 from quantlab.types import SampleSet
 
-__all__ = ["FIRST", "MOST_FEW", "at_hand", "few_places", "places_at_hand", "refuse_few"]
+__all__ = ["FIRST", "MOST_FEW", "at_hand", "few_places", "place_at_hand", "places_at_hand", "refuse_few"]
 
 FIRST = 64
 """The first samples are kept, since outputs of the first samples are compared."""
@@ -61,6 +61,17 @@ def places_at_hand(samples: SampleSet) -> NDArray[np.int64]:
     if samples.few is None:
         return np.arange(samples.n, dtype=np.int64)
     return np.array(mapped(samples.few_places_file))
+
+
+def place_at_hand(samples: SampleSet, row: int) -> int | None:
+    """Where a sample is in `at_hand`; None if it is not there, or the places cannot be read."""
+    if samples.few is None:
+        return row
+    if not samples.few_places_file.is_file():
+        return None
+    places = mapped(samples.few_places_file)
+    found = int(np.searchsorted(places, row))
+    return found if found < len(places) and places[found] == row else None
 
 
 def refuse_few(samples: SampleSet, what: str) -> None:

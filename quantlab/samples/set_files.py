@@ -216,7 +216,9 @@ def _move(folder: Path, samples: SampleSet, warn: Callable[[str], None]) -> None
     """
     place = samples.folder
     place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir() and (state := intact_samples(samples)) != "intact":
+    if place.is_dir() and samples.few_folder.is_dir() != (samples.few is not None):  # all were kept, or few
+        shutil.rmtree(place)
+    elif place.is_dir() and (state := intact_samples(samples)) != "intact":
         what = "are damaged" if state == "damaged" else "lack a file"
         warn(f"the samples in '{place}' {what}, so they are written again")
         shutil.rmtree(place)

@@ -16,7 +16,7 @@ import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.samples.converted import as_held, converted_blocks, written_specs
-from quantlab.samples.cut import CutSamples, cut_samples, cut_tensors, refuse_other_order
+from quantlab.samples.cut import SHARDS_PRESENT, CutSamples, cut_samples, cut_tensors, refuse_other_order
 from quantlab.samples.duplicates import Fingerprints
 from quantlab.samples.few import MOST_FEW
 from quantlab.samples.leftovers import WRITING
@@ -147,7 +147,7 @@ def _beside(
     folder.mkdir(parents=True, exist_ok=True)
     counts = [len(part.indices) for part in parts]
     if options.cut is not None:
-        counts[0] = min(counts[0], MOST_FEW + options.cut(counts[0])[0].count)
+        counts[0] = min(counts[0], MOST_FEW + (SHARDS_PRESENT + 1) * options.cut(counts[0])[0].count)
     _check_space(folder, sum(counts) * sample_bytes(as_held(source, written_specs(source, inputs))))
     with tempfile.TemporaryDirectory(prefix=WRITING, dir=folder) as beside:
         yield Path(beside)

@@ -152,8 +152,8 @@ class FiniteCheck:
         """
         if samples.few is not None:
             self.context.progress.warn(
-                f"variants are NaN or infinite on samples on which the model is not, and whether the model is so inside "
-                f"cannot be known from the {samples.few.n:,} samples that are kept; leave --keep-samples few out"
+                f"variants are NaN or infinite on samples on which the model is not, and whether the model is so "
+                f"inside cannot be known from the {samples.few.n:,} samples that are kept; leave --keep-samples few out"
             )
             return None
         rows = [int(row) for row in np.flatnonzero(spoiled)[:_ROWS_READ]]

@@ -69,9 +69,9 @@ def draw_layer_samples(
     folder = context.store.root / "samples" / "layers" / key
     of_classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
     kind = "stratified" if "stratified" in samples.drawn or of_classes else "random"
-    drawn = f"{kind}, seed {context.options.seed}"
-    if count == len(places):
-        drawn = "all on which the model is finite" if samples.few is None else "all that are kept"
+    drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
+    if samples.few is not None:
+        drawn += f", among {samples.few.n:,} that are kept"
     identity = f"{samples.sha256}/{key}"
     part = replace(
         samples, folder=folder, n=count, labelled=False, sha256=identity, drawn=drawn, attributes=(), few=None

@@ -14,13 +14,10 @@ from pathlib import Path
 
 from quantlab.errors import TrialError
 from quantlab.processes import LONGEST_WAIT_SECONDS, ChildDied
-from quantlab.samples import CutSamples
+from quantlab.samples import SHARDS_PRESENT, CutSamples
 from quantlab.types import SampleSet
 
-__all__ = ["AHEAD", "Arrived", "RoundReader", "Rounds"]
-
-AHEAD = 4
-"""Most shards on the disk at a time: so many that runs of different speed need not wait for each other all the time."""
+__all__ = ["Arrived", "RoundReader", "Rounds"]
 
 _GATHERING_SECONDS = 0.2
 """A round begins so long after the first run has asked for one, so that others take part from its beginning."""
@@ -59,8 +56,8 @@ class Rounds:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is not None:  # one that waits for a user's function ends with it, and has nothing to write to
+            self._thread.join(LONGEST_WAIT_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
@@ -173,7 +170,7 @@ class Rounds:
             else:
                 shutil.rmtree(samples.folder, ignore_errors=True)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or len(self._present) < AHEAD)
+            self._changed.wait_for(lambda: self._closed or len(self._present) < SHARDS_PRESENT)
             return not self._closed and any(later > number for later in self._all_wanted)
 
 

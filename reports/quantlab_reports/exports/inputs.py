@@ -6,6 +6,7 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.gate import measured_shapes
 from quantlab.names import counted, nearest
 from quantlab.runtimes.elsewhere import layer_tensors, write_inputs, write_layer_inputs
+from quantlab.samples import refuse_few
 from quantlab.types import Inside, Study, Variant
 from quantlab_reports.exports.contract import Asked, Export, Written
 from quantlab_reports.exports.new_folder import new_folder
@@ -27,6 +28,8 @@ def export_inputs(subject: Subject, asked: Asked) -> Written:
     study, folder = subject.study, asked.out or Path(_LAYER_FOLDER if asked.layers else _FOLDER)
     variant = None if asked.setting is None else _variant(study, asked.setting)
     inside = _inside(subject, variant) if asked.layers else None
+    if inside is None:
+        refuse_few(study.samples, "'quantlab export inputs'")
     samples = study.samples if inside is None or inside.layer_samples is None else inside.layer_samples
     files = [samples.input_file(spec.name) for spec in samples.inputs]
     subject.store.refuse_too_large(sum(file.stat().st_size for file in files), "the inputs")
