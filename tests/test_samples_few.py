@@ -177,10 +177,10 @@ def test_a_damaged_set_is_written_again():
 def test_samples_that_changed_since_they_were_hashed_are_refused():
     few = opened(write_two(), "few", inputs=TWO)
     assert few.cut is not None
-    held = np.load("two.npz")
-    changed = held["a"].copy()
-    changed[int(few.cut.indices[20])] += 1
-    np.savez("two.npz", a=changed, b=held["b"], y=held["y"])
+    with np.load("two.npz") as arrays:
+        held = dict(arrays)
+    held["a"][few.cut.indices[20]] += 1
+    np.savez("two.npz", **held)
     again = replace(few.cut, source=open_source("two.npz", inputs=TWO, options=SampleOptions()))
     Path("rounds").mkdir()
     reading = again.read([0, 1], Path("rounds"))
@@ -194,13 +194,16 @@ def test_samples_that_changed_since_they_were_hashed_are_refused():
 
 
 def test_a_random_order_is_refused():
+    np.save("x.npy", np.random.default_rng(0).normal(size=(3000, 3)).astype(np.float32))
+    few = opened("x.npy", "few", inputs=TWO[:1], limit=1000)  # one block, which is in the order of the source
+    assert few.scored.n == 1000
     with pytest.raises(UsageError) as refused:
-        opened(write_digits(), "few", limit=20)
+        opened("x.npy", "other", inputs=TWO[:1], limit=1001)
     assert str(refused.value) == (
-        "--keep-samples few reads 'digits.tar' from its beginning to its end, and --limit draws samples at random; leave "
+        "--keep-samples few reads 'x.npy' from its beginning to its end, and --limit draws samples at random; leave "
         "one of them out"
     )
-    assert not list(Path("few").glob("*/*"))
+    assert not list(Path("other").glob("*/*"))
 
 
 def test_what_reads_any_sample_is_refused():

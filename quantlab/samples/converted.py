@@ -1,6 +1,6 @@
 """Samples of a source in the data types of the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from quantlab.samples.check import model_dtype, to_model_dtype
@@ -10,7 +10,7 @@ from quantlab.types import TensorSpec
 __all__ = ["as_held", "converted_blocks", "written_specs"]
 
 
-def converted_blocks(source: Source, indices: Array, inputs: Sequence[TensorSpec]) -> Iterator[tuple[Block, Array]]:
+def converted_blocks(source: Source, indices: Array, inputs: Sequence[TensorSpec]) -> Generator[tuple[Block, Array]]:
     """Read samples of a source in blocks, as they are written, with their ascending positions in the source."""
     specs, start = written_specs(source, inputs), 0
     for block in source.read(indices):

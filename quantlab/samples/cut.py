@@ -7,6 +7,7 @@ of the first time.
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -187,10 +188,11 @@ class CutSamples:
         indices = np.concatenate([self.indices[self.shards[one].start : self.shards[one].stop] for one in wanted])
         files = _ShardFiles(folder, self.samples, [(one, self.shards[one]) for one in wanted])
         try:
-            for block, _ in converted_blocks(self.source, indices, self.samples.inputs):
-                for number, own, sha256 in files.add(block):
-                    self._compare(number, sha256)
-                    yield number, own
+            with closing(converted_blocks(self.source, indices, self.samples.inputs)) as blocks:
+                for block, _ in blocks:
+                    for number, own, sha256 in files.add(block):
+                        self._compare(number, sha256)
+                        yield number, own
         except OSError as error:
             raise SamplesError(
                 f"samples of '{self.source.text}' cannot be written to '{folder}' ({error.strerror}); make room there, "
