@@ -102,6 +102,22 @@ def same_as_in_the_folder(place: Path, address: str) -> None:
     assert output_bytes(folder_of(Path(address)) / "outputs") == output_bytes(place / "digits.study" / "outputs")
 
 
+def test_samples_that_are_not_kept_leave_the_store_at_the_end(place, address, s3, another_machine, tmp_path):
+    options = {**FEW, "store": "scores"}
+    cut = ShardOptions(shard_size=96, engine="local", workers=2, keep_samples="few")
+    study = studied(place, address, sharding=cut, **options)
+    assert study.complete, [trial.failure for trial in study.trials]
+    assert study.samples.few is not None
+    whole = studied(place, "whole.study", **options)
+    names = {name.removeprefix(f"bucket/{tmp_path.name}/digits.study/") for name in s3.files}
+    index = json.loads(s3.files[f"bucket/{tmp_path.name}/digits.study/index.json"])
+    assert names == {"index.json", *(f"objects/{one['sha256']}" for one in index["files"].values())}
+    another_machine()
+    assert table_of(address, place) == table_of("whole.study", place)
+    checked = quantlab_in_process("verify", address, cwd=place)
+    assert checked.status == 0, checked
+
+
 FEW = {"settings": ("tflite-dynamic",), "runtimes": ("python",)}
 """The reference, a row and its float32 baseline."""
 

@@ -229,6 +229,7 @@ class Sharding:
         """Release the workers; results that are not joined, as of a run that failed, are kept for the next call."""
         self._ended.close()
         self.workers.close()
+        self.delivery.forget_samples()
         # Workers of this machine have ended by now; others may still write.
         remove_unfinished(self.folder, silent_seconds=0 if self.options.address is None else _SILENT_SECONDS)
         with contextlib.suppress(OSError):
