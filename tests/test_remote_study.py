@@ -108,7 +108,7 @@ def test_samples_that_are_not_kept_leave_the_store_at_the_end(place, address, s3
     study = studied(place, address, sharding=cut, **options)
     assert study.complete, [trial.failure for trial in study.trials]
     assert study.samples.few is not None
-    whole = studied(place, "whole.study", **options)
+    studied(place, "whole.study", **options)
     names = {name.removeprefix(f"bucket/{tmp_path.name}/digits.study/") for name in s3.files}
     index = json.loads(s3.files[f"bucket/{tmp_path.name}/digits.study/index.json"])
     assert names == {"index.json", *(f"objects/{one['sha256']}" for one in index["files"].values())}
