@@ -56,7 +56,7 @@ def test_every_example_is_a_valid_key(data, tmp_path):
     document = tomllib.loads(file.read_text())
     assert {*document["analyze"]} == {*ANALYZE_KEYS} - {
         "study", "reference", "class_names", "ignore_label", "slices", "group", "pipeline", "serving", "batch_size",
-        "time_limit", "shards", "shard_size", "engine", "address", "workers", "store",
+        "time_limit", "shards", "shard_size", "engine", "address", "workers", "store", "keep_samples",
     }  # fmt: skip
     assert read_analyze(file, {}).options["limit"] == 2000
     assert read_float_layers(file, None) == ("stem", "head*")

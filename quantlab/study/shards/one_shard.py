@@ -4,19 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from quantlab.engines import WorkerLost
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.npy import mapped
 from quantlab.processes import ChildDied, Document
 from quantlab.runtimes import Job
+from quantlab.store import Store
+from quantlab.study.shards.delivery import Delivery
 from quantlab.study.shards.results import copy_result, read_result
 from quantlab.study.shards.task import Answer, Died, Failed, Ran, Task, answer_from
-from quantlab.types import SampleSet, Shard
-
-if TYPE_CHECKING:
-    from quantlab.study.shards.sharding import Sharding
+from quantlab.types import SampleSet, Shard, ShardWorker
 
 __all__ = ["Asked", "OneShard", "ShardedRun"]
 
@@ -50,11 +49,36 @@ class ShardedRun:
     """Module of `--custom` → hash of its code, if it is the reference."""
 
 
+class Sender(Protocol):
+    """What sends tasks, and has their results."""
+
+    @property
+    def store(self) -> Store:
+        """The study."""
+
+    @property
+    def folder(self) -> Path:
+        """Where results lie until a run is complete."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """How results reach the command."""
+
+    def submit(self, task: Task) -> Future[Document]:
+        """Send a task to a worker."""
+
+    def document_of(self, asked: Future[Document]) -> Document:
+        """What a worker answers, waited for; raises as `Sharding.document_of`."""
+
+    def refuse_other_kernels(self, worker: ShardWorker) -> None:
+        """Compare a worker with the first one of this call; raises TrialError if its processor differs."""
+
+
 @dataclass(frozen=True, slots=True)
 class OneShard:
     """One shard of a run."""
 
-    sharding: "Sharding"
+    sharding: Sender
     run: ShardedRun
     shards: Sequence[Shard]
     place: int
