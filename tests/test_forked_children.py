@@ -1,7 +1,6 @@
 """Children of a fork server: what they inherit, how they end, and that they cannot disturb others."""
 
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ def open_files() -> set[str]:
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed by another thread
-            found.add(os.readlink(descriptor))
+            found.add(str(descriptor.readlink()))
     return found
 
 
