@@ -76,11 +76,12 @@ class ErrorRows:
 
     @classmethod
     def _of_block(cls, reference: NDArray[Any], candidate: NDArray[Any], scored: NDArray[np.bool_] | None) -> Self:
-        kept = slice(None) if scored is None else scored
+        # The order of a sum of products depends on the layout, so arrays of another layout are copied all the same.
+        in_rows = reference.flags.c_contiguous and candidate.flags.c_contiguous
+        kept = slice(None) if scored is None or (in_rows and scored.all()) else scored
         expected, actual = (_flat(array[kept]) for array in (reference, candidate))
         known, usable = np.isfinite(expected), np.isfinite(actual)
         both = known & usable
-        # The order of a sum of products depends on the layout, so arrays of another layout are copied all the same.
         if not (both.all() and expected.flags.c_contiguous and actual.flags.c_contiguous):
             expected, actual = np.where(both, expected, 0.0), np.where(both, actual, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -98,7 +98,7 @@ class OutputSums(Sums):
         actual = np.asarray(candidate, np.float64).reshape(n, -1)
         different = np.not_equal(reference, candidate).reshape(n, -1)
         known, usable = np.isfinite(expected), np.isfinite(actual)
-        if scored is not None:
+        if scored is not None and not scored.all():
             known &= scored[:, np.newaxis]
         if not (known.all() and usable.all()):
             return cls._of_spoiled((expected, actual), (known, usable), different, channels)
