@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quantlab.samples.near import STEPS
+from quantlab.samples.near import STEPS, _block_means
 from quantlab.samples.thumbnails import thumbnails
 
 
@@ -108,3 +108,19 @@ def test_images_that_are_mapped_from_an_odd_place(tmp_path):
     mapped = np.memmap(tmp_path / "images", "float32", "r", offset=3, shape=images.shape)
     assert not mapped.flags.aligned
     assert_plain(mapped)
+
+
+@given(n=st.integers(0, 5), height=st.integers(1, 16), width=st.integers(1, 16), seed=st.integers(0, 2**32 - 1))
+@example(n=3, height=16, width=16, seed=0)
+def test_means_of_blocks_have_the_bits_of_reduceat(n, height, width, seed):
+    values = np.random.default_rng(seed).integers(-127, 127, (n, height * width), np.int8, endpoint=True)
+    means, weights = values.reshape(n, height, width).astype(np.float64), []
+    for axis, length in ((1, height), (2, width)):
+        starts = np.arange(min(8, length)) * length // min(8, length)
+        sizes = np.diff(starts, append=length)
+        means = np.moveaxis(np.moveaxis(np.add.reduceat(means, starts, axis=axis), axis, 2) / sizes, 2, axis)
+        weights.append(sizes / length)
+    weighted = means * np.sqrt(np.multiply.outer(*weights)) / STEPS
+    found, rows = _block_means(values, (height, width))
+    assert rows == len(weights[0])
+    assert np.array_equal(found.view(np.uint64), weighted.reshape(found.shape).view(np.uint64))

@@ -259,7 +259,12 @@ def _block_means(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDAr
         pieces = min(_COARSE, length)
         starts = np.arange(pieces) * length // pieces
         sizes = np.diff(starts, append=length)
-        means = np.add.reduceat(means, starts, axis=axis) / (sizes[:, None] if axis == 1 else sizes)
+        if length == 2 * pieces:  # the usual length; adding views is several times as fast as reduceat
+            before = (slice(None),) * axis
+            sums = means[(*before, slice(0, None, 2))] + means[(*before, slice(1, None, 2))]
+        else:
+            sums = np.add.reduceat(means, starts, axis=axis)
+        means = sums / (sizes[:, None] if axis == 1 else sizes)
         weights.append(sizes / length)
     weighted = means * np.sqrt(np.multiply.outer(*weights)) / STEPS
     return weighted.reshape(len(values), weighted.shape[1] * weighted.shape[2]), weighted.shape[1]
