@@ -171,14 +171,16 @@ def _images_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Arra
 
 
 def _digests(arrays: Sequence[Array]) -> Array:
-    digests = np.empty((len(arrays[0]), _DIGEST_BYTES), np.uint8)
-    whole = [np.ascontiguousarray(values) for values in arrays]
-    for index in range(len(digests)):
+    n = len(arrays[0])
+    # Parts of one view of all bytes: a view of each sample would take as long as its hash.
+    whole = [(raw_bytes(values), values.nbytes // max(1, n)) for values in arrays]
+    digests = bytearray()
+    for index in range(n):
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-        for values in whole:
-            digest.update(raw_bytes(values[index]))
-        digests[index] = np.frombuffer(digest.digest(), np.uint8)
-    return digests
+        for held, size in whole:
+            digest.update(held[index * size : (index + 1) * size])
+        digests += digest.digest()
+    return np.frombuffer(digests, np.uint8).reshape(n, _DIGEST_BYTES)
 
 
 def _images(values: Array) -> Array | None:
