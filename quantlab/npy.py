@@ -1,6 +1,5 @@
 """Thread-safe opening of `.npy` files and files of vectors, and selecting samples without holding them in memory."""
 
-import hashlib
 import json
 import math
 import os
@@ -48,6 +47,8 @@ def writable(path: Path) -> "np.memmap[Any, np.dtype[Any]]":
 
 _IN_MEMORY_BYTES = 2**20
 _COPIED_BYTES = 16 * 2**20
+_FIRST = 2**12
+"""Rows that are looked at first, since what holds for an array nearly always holds, or does not, for its beginning."""
 
 
 def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -117,20 +118,21 @@ def write_vectors(path: Path, vectors: Mapping[str, npt.NDArray[Any]]) -> None:
         vectors: Arrays of booleans, integers or floats, each with at least one axis.
     """
     layout: dict[str, dict[str, Any]] = {}
-    known: dict[str, str] = {}
+    owners: dict[tuple[np.dtype[Any], tuple[int, ...]], list[str]] = {}
+    members = 0
     partial = path.with_name(f"{path.name}.partial")
     # As np.savez writes it, but one array after the other: together they may be larger than the memory.
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, values in vectors.items():
-            whole = np.ascontiguousarray(values)
-            digest = hashlib.sha256(f"{whole.dtype.str}{whole.shape}".encode())
-            digest.update(whole.reshape(-1).view(np.uint8).data)
-            first = known.setdefault(digest.hexdigest(), name)
-            if first != name:
+            alike = owners.setdefault((values.dtype, values.shape), [])
+            first = next((owner for owner in alike if _equal(values, vectors[owner])), None)
+            if first is not None:
                 layout[name] = {"equals": first}
                 continue
-            stored, layout[name] = _packed(whole)
-            _add(archive, f"v{len(known) - 1}", stored)
+            alike.append(name)
+            stored, layout[name] = _packed(np.ascontiguousarray(values))
+            _add(archive, f"v{members}", stored)
+            members += 1
         _add(archive, _LAYOUT, np.frombuffer(json.dumps(layout).encode(), np.uint8))
     partial.replace(path)
 
@@ -140,12 +142,22 @@ def _add(archive: zipfile.ZipFile, name: str, values: npt.NDArray[Any]) -> None:
         np.lib.format.write_array(member, values, allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
+def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two arrays of one dtype and shape have the same bytes; most that differ do so at their beginning."""
+    parts = (slice(start, start + _FIRST) for start in range(0, len(one), _FIRST))
+    return all(np.array_equal(_bytes(one[part]), _bytes(other[part])) for part in parts)
+
+
+def _bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+
+
 def _packed(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     """An array as it is stored, and how."""
     how: dict[str, Any] = {"dtype": values.dtype.name, "shape": values.shape}
     if len(values) > 1 and values.nbytes:
         rows = values.view(np.uint8).reshape(len(values), -1)
-        if (rows == rows[0]).all():
+        if (rows[:_FIRST] == rows[0]).all() and (rows == rows[0]).all():
             values = values[:1]
     if values.dtype.kind == "b":
         return np.packbits(values.reshape(-1)), {**how, "bits": values.size}
@@ -153,12 +165,17 @@ def _packed(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]
         smallest = np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(values.max()))
         # Below 0 and above 2⁶³, NumPy would choose floats.
         return values.astype(smallest) if smallest.kind in "iu" else values, how
-    if values.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            narrow = values.astype(np.float32)
-        if np.array_equal(narrow.astype(np.float64).view(np.uint64), values.view(np.uint64)):
-            return narrow, how
+    if values.dtype == np.float64 and _in_float32(values[:_FIRST]) is not None:
+        narrow = _in_float32(values)
+        return values if narrow is None else narrow, how
     return values, how
+
+
+def _in_float32(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32] | None:
+    """The same numbers in float32; None if one has other bits there."""
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow.astype(np.float64).view(np.uint64), values.view(np.uint64)) else None
 
 
 class Vectors:

@@ -1,5 +1,6 @@
 """Arrays on disk, opened from several threads."""
 
+import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -122,6 +123,50 @@ def test_equal_vectors_give_equal_bytes_and_come_back(tmp_path):
         assert read[name].dtype == values.dtype
         np.testing.assert_array_equal(read[name], values)
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+def test_vectors_that_differ_behind_their_beginning_come_back(tmp_path):
+    """What is looked at first does not decide about the rest."""
+    numbers = np.random.default_rng(0).normal(size=(10_000, 2))
+    single = numbers.astype(np.float32).astype(np.float64)
+    vectors = {
+        "numbers": numbers,
+        "one zero": numbers.copy(),
+        "columns": np.asfortranarray(numbers),
+        "single precision": single,
+        "all but one in single precision": single.copy(),
+        "equal rows": np.zeros((10_000, 2)),
+        "all but one equal": np.zeros((10_000, 2)),
+        "negative zeros": np.full((10_000, 2), -0.0),
+        "no numbers": np.full((10_000, 2), np.nan),
+        "other dtype": numbers.astype(np.float32),
+        "other shape": numbers.reshape(-1),
+    }
+    for name in ("one zero", "all but one in single precision", "all but one equal"):
+        vectors[name][-1, -1] = 0.1
+    write_vectors(tmp_path / "file", vectors)
+    read = Vectors(tmp_path / "file")
+    layout = json.loads(np.load(tmp_path / "file")["layout"].tobytes())
+    assert [name for name, how in layout.items() if "equals" in how] == ["columns"]
+    for name, values in vectors.items():
+        assert (read[name].dtype, read[name].shape) == (values.dtype, values.shape)
+        assert read[name].tobytes() == values.tobytes()
+    with np.load(tmp_path / "file") as file:
+        sizes = {
+            name: file[f"v{place}"].nbytes for place, name in enumerate(name for name in layout if name != "columns")
+        }
+    assert sizes == {
+        "numbers": 160_000,
+        "one zero": 160_000,
+        "single precision": 80_000,
+        "all but one in single precision": 160_000,
+        "equal rows": 8,
+        "all but one equal": 160_000,
+        "negative zeros": 8,
+        "no numbers": 8,
+        "other dtype": 80_000,
+        "other shape": 160_000,
+    }
 
 
 def test_long_vectors_that_are_read_are_no_memory_of_the_process(tmp_path):

@@ -1,5 +1,6 @@
 """Which samples are called equal or nearly equal, and which are not."""
 
+import hashlib
 import io
 import json
 
@@ -52,6 +53,19 @@ def resized(image):
 
 def noisy(image):
     return np.clip(image + np.random.default_rng(5).normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "layout", [np.ascontiguousarray, np.asfortranarray, lambda values: np.repeat(values, 2, 0)[::2]]
+)
+@pytest.mark.parametrize("shape", [(9, 4, 3), (9, 0), (9,)])
+def test_the_hash_is_of_the_bytes_of_all_inputs(shape, layout):
+    one = layout(np.random.default_rng(0).random(shape, np.float32))
+    other = np.arange(18, dtype=np.int16).reshape(9, 2)
+    expected = [
+        hashlib.blake2b(a.tobytes() + b.tobytes(), digest_size=16).digest() for a, b in zip(one, other, strict=True)
+    ]
+    assert fingerprints(one, other).hashes == expected
 
 
 @pytest.mark.parametrize(

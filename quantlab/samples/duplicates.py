@@ -13,18 +13,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.samples.near import STEPS, Thumbnails
+from quantlab.samples.near import Thumbnails
 from quantlab.samples.source import Array, raw_bytes
+from quantlab.samples.thumbnails import thumbnails
 from quantlab.types import TensorSpec
 
 __all__ = ["Copies", "Fingerprints", "PlacedFingerprints", "thumbnails_of"]
 
-_SIDE = 16
 _DIGEST_BYTES = 16
 _WORD = 8
 _IMAGE_RANK = 4
-_MOST_FLAT = 1e-6
-"""A contrast that is no larger than this share of the brightness is a rounding error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +163,7 @@ def _first_equal(digests: Array) -> NDArray[np.int64]:
 def thumbnails_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Thumbnails | None:
     """The thumbnails of consecutive samples, see `Fingerprints.of`; None if they are no images."""
     images = _images_of(block, inputs)
-    return None if images is None else _thumbnails(images)
+    return None if images is None else thumbnails(images)
 
 
 def _images_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array | None:
@@ -173,14 +171,16 @@ def _images_of(block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Arra
 
 
 def _digests(arrays: Sequence[Array]) -> Array:
-    digests = np.empty((len(arrays[0]), _DIGEST_BYTES), np.uint8)
-    whole = [np.ascontiguousarray(values) for values in arrays]
-    for index in range(len(digests)):
+    n = len(arrays[0])
+    # Parts of one view of all bytes: a view of each sample would take as long as its hash.
+    whole = [(raw_bytes(values), values.nbytes // max(1, n)) for values in arrays]
+    digests = bytearray()
+    for index in range(n):
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-        for values in whole:
-            digest.update(raw_bytes(values[index]))
-        digests[index] = np.frombuffer(digest.digest(), np.uint8)
-    return digests
+        for held, size in whole:
+            digest.update(held[index * size : (index + 1) * size])
+        digests += digest.digest()
+    return np.frombuffer(digests, np.uint8).reshape(n, _DIGEST_BYTES)
 
 
 def _images(values: Array) -> Array | None:
@@ -190,30 +190,3 @@ def _images(values: Array) -> Array | None:
     if values.shape[3] in (1, 3):
         return values
     return np.moveaxis(values, 1, 3) if values.shape[1] in (1, 3) else None
-
-
-def _thumbnails(images: Array) -> Thumbnails:
-    with np.errstate(invalid="ignore", over="ignore"):
-        small = _means(np.moveaxis(_means(images), 2, 1))
-        grey = small.mean(axis=3, dtype=np.float64).transpose(0, 2, 1)
-        level = grey.mean(axis=(1, 2))
-        centred = grey - level[:, None, None]
-        contrast = np.sqrt((centred**2).mean(axis=(1, 2)))
-        flat = ~(contrast > _MOST_FLAT * np.abs(level)) | ~np.isfinite(contrast)
-        scale = np.where(flat, np.inf, contrast)[:, None]
-        values = [centred.reshape(len(grey), -1)]
-        if images.shape[3] > 1:
-            values.append(small.mean(axis=(1, 2), dtype=np.float64) - level[:, None])
-        steps = np.where(flat[:, None], 0.0, np.concatenate(values, axis=1) / scale * STEPS)
-    return Thumbnails(np.clip(np.rint(steps), -127, 127).astype(np.int8), (grey.shape[1], grey.shape[2]), flat)
-
-
-def _means(images: Array) -> NDArray[np.float32]:
-    """Means of (n, rows, …) over at most 16 pieces of the rows, whose lengths differ by at most one row."""
-    length = images.shape[1]
-    pieces = min(_SIDE, length)
-    ends = [piece * length // pieces for piece in range(pieces + 1)]
-    # Sums of whole rows are added in order, which is fast and the same on every machine.
-    sums = [images[:, ends[piece] : ends[piece + 1]].sum(axis=1, dtype=np.float32) for piece in range(pieces)]
-    sizes = np.diff(ends).astype(np.float32).reshape(-1, *[1] * (images.ndim - 2))
-    return np.asarray(np.stack(sums, axis=1) / sizes, np.float32)

@@ -41,6 +41,8 @@ _BLOCK_ROWS = 8192
 span little of it."""
 _TILE_ROWS = (1024, 128)
 """Rows of a part of a block, and of a part of that: the fewer, the fewer others are within their reach."""
+_SPREAD_ROWS = 1024
+"""Rows from which the projection of a block is found; which one it is changes the time, and not what is near."""
 _FEW_PAIRS = 2**17
 _BLOCK_PAIRS = 4 * 2**20
 _MOST_PAIRS = 2**19
@@ -214,7 +216,7 @@ class _Sorted:
         if not sizes or len(rows) * len(columns) < _FEW_PAIRS:
             yield rows, columns
             return
-        across = _widest(self.coarse[rows])
+        across = _widest(self.coarse[rows[:: -(-len(rows) // _SPREAD_ROWS)]])
         mine, theirs = self.coarse[rows] @ across, others.coarse[columns] @ across
         rows, columns = rows[np.argsort(mine)], columns[np.argsort(theirs)]
         mine, theirs = np.sort(mine), np.sort(theirs)
@@ -259,7 +261,12 @@ def _block_means(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDAr
         pieces = min(_COARSE, length)
         starts = np.arange(pieces) * length // pieces
         sizes = np.diff(starts, append=length)
-        means = np.add.reduceat(means, starts, axis=axis) / (sizes[:, None] if axis == 1 else sizes)
+        if length == 2 * pieces:  # the usual length; adding views is several times as fast as reduceat
+            before = (slice(None),) * axis
+            sums = means[(*before, slice(0, None, 2))] + means[(*before, slice(1, None, 2))]
+        else:
+            sums = np.add.reduceat(means, starts, axis=axis)
+        means = sums / (sizes[:, None] if axis == 1 else sizes)
         weights.append(sizes / length)
     weighted = means * np.sqrt(np.multiply.outer(*weights)) / STEPS
     return weighted.reshape(len(values), weighted.shape[1] * weighted.shape[2]), weighted.shape[1]

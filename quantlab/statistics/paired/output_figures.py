@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quantlab.npy import room
 from quantlab.statistics.blocks import BLOCK_BYTES, blocks
+from quantlab.statistics.narrow import count_in_rows, row_max
 from quantlab.statistics.paired.answers import zero_discordance_bound
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.cluster_bootstrap import bounds_of
@@ -75,18 +76,21 @@ class ErrorRows:
 
     @classmethod
     def _of_block(cls, reference: NDArray[Any], candidate: NDArray[Any], scored: NDArray[np.bool_] | None) -> Self:
-        kept = slice(None) if scored is None else scored
+        # The order of a sum of products depends on the layout, so arrays of another layout are copied all the same.
+        in_rows = reference.flags.c_contiguous and candidate.flags.c_contiguous
+        kept = slice(None) if scored is None or (in_rows and scored.all()) else scored
         expected, actual = (_flat(array[kept]) for array in (reference, candidate))
         known, usable = np.isfinite(expected), np.isfinite(actual)
         both = known & usable
-        expected, actual = np.where(both, expected, 0.0), np.where(both, actual, 0.0)
+        if not (both.all() and expected.flags.c_contiguous and actual.flags.c_contiguous):
+            expected, actual = np.where(both, expected, 0.0), np.where(both, actual, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             error = actual - expected
             pairs = ((error, error), (expected, expected), (actual, actual), (expected, actual))
             sums = [np.einsum("ij,ij->i", one, other) for one, other in pairs]
         return cls(
-            np.stack([*sums, known.sum(axis=1, dtype=np.float64)], axis=1),
-            np.abs(error).max(axis=1, initial=0.0),
+            np.stack([*sums, count_in_rows(known)], axis=1),
+            row_max(np.abs(error), initial=0.0),
             bool((known & ~usable).any()),
         )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.channel_order import channel_sqnr_db, worst_first
+from quantlab.statistics.narrow import column_max, column_min, column_sums, count_in_columns
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
@@ -97,7 +98,7 @@ class OutputSums(Sums):
         actual = np.asarray(candidate, np.float64).reshape(n, -1)
         different = np.not_equal(reference, candidate).reshape(n, -1)
         known, usable = np.isfinite(expected), np.isfinite(actual)
-        if scored is not None:
+        if scored is not None and not scored.all():
             known &= scored[:, np.newaxis]
         if not (known.all() and usable.all()):
             return cls._of_spoiled((expected, actual), (known, usable), different, channels)
@@ -105,10 +106,10 @@ class OutputSums(Sums):
         none = np.zeros_like(count)
         return cls(
             n,
-            _by_channel([count, np.count_nonzero(different, axis=0), none, none], channels),
+            _by_channel([count, count_in_columns(different), none, none], channels),
             *_of_finite(expected, actual, channels),
-            np.stack([expected.min(axis=0), actual.min(axis=0)]),
-            np.stack([expected.max(axis=0), actual.max(axis=0)]),
+            np.stack([column_min(expected), column_min(actual)]),
+            np.stack([column_max(expected), column_max(actual)]),
         )
 
     @classmethod
@@ -281,14 +282,14 @@ def _of_finite(
         error = actual - expected
         size = np.abs(error)
         sums = [
-            error.sum(axis=0),
-            size.sum(axis=0),
+            column_sums(error),
+            column_sums(size),
             *(
                 np.einsum("ij,ij->j", one, other)
                 for one, other in ((error, error), (expected, expected), (actual, actual), (expected, actual))
             ),
         ]
-    return _by_channel(sums, channels), size.max(axis=0).reshape(-1, channels).max(axis=0)
+    return _by_channel(sums, channels), column_max(size).reshape(-1, channels).max(axis=0)
 
 
 def _by_channel(of_elements: Sequence[NDArray[Any]], channels: int) -> NDArray[Any]:

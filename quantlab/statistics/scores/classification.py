@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.narrow import count_in_rows, finite_rows, rows_with_nan
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 
@@ -85,8 +86,8 @@ class ClassificationSums(Sums):
         unlabelled = cls(
             n=len(reference),
             same=_count(same_class(expected, actual)),
-            non_finite_rows=_count(~np.isfinite(candidate).all(axis=1)),
-            non_finite_rows_reference=_count(~np.isfinite(reference).all(axis=1)),
+            non_finite_rows=_count(~finite_rows(candidate)),
+            non_finite_rows_reference=_count(~finite_rows(reference)),
         )
         if labels is None:
             return unlabelled
@@ -150,7 +151,7 @@ def top1(outputs: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None) -> 
         outputs: Class scores along the last axis.
         spoiled: Which rows contain NaN, if the caller knows; None finds them with one more pass over the data.
     """
-    return np.where(_holds_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
+    return np.where(rows_with_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
 
 
 def same_class(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_]:
@@ -185,14 +186,8 @@ def in_top(
         spoiled: Which rows contain NaN, as in `top1`.
     """
     true = np.take_along_axis(outputs, labels.astype(np.intp)[:, None], axis=1)
-    others = np.count_nonzero(outputs >= true, axis=1) - 1
-    return np.logical_and(others < k, ~(_holds_nan(outputs) if spoiled is None else spoiled))
-
-
-def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:
-    # max propagates NaN; this is cheaper than testing every element.
-    holds: NDArray[np.bool_] = np.isnan(outputs.max(axis=-1))
-    return holds
+    others = count_in_rows(outputs >= true) - 1
+    return np.logical_and(others < k, ~(rows_with_nan(outputs) if spoiled is None else spoiled))
 
 
 def _check_labels(labels: NDArray[Any], n: int, classes: int) -> None:

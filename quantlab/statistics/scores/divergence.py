@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.narrow import finite_rows, negative_rows, row_max
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums, sum_products
 
@@ -124,7 +125,8 @@ def divergences_per_sample(reference: NDArray[Any], candidate: NDArray[Any], *, 
     ([inf], [0.5], [0.2158])
     """
     (p, log_p), (q, log_q) = _distributions(reference, candidate, probabilities=probabilities)
-    total_variation = np.abs(p - q).sum(axis=1) / 2
+    moved = p - q
+    total_variation = np.abs(moved, out=moved).sum(axis=1) / 2
     jensen_shannon = _jensen_shannon((p, log_p), (q, log_q))
     # The logarithms of a softmax are rounded in another way than that of the middle; equal rows must give 0.
     jensen_shannon[total_variation == 0] = 0
@@ -160,7 +162,7 @@ def _products(p: NDArray[np.float64], log_p: NDArray[np.float64], log_q: NDArray
         terms = log_p - log_q
         terms *= p
     # 0·ln(0/q) is 0 by continuity for every q. A NaN row stays NaN, because p is not 0 everywhere in it.
-    terms[p == 0] = 0
+    np.copyto(terms, 0.0, where=p == 0)
     divergence: NDArray[np.float64] = terms.sum(axis=1)
     return divergence
 
@@ -180,10 +182,10 @@ def _jensen_shannon(reference: _Distributions, candidate: _Distributions) -> NDA
 def _normalized(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Each row divided by its sum, and the logarithm of that; all NaN for a row that is not a distribution."""
     values = rows.astype(np.float64)
-    sums = values.sum(axis=1, keepdims=True)
+    sums = values.sum(axis=1)
     # A row of zeros needs no extra test: 0/0 is NaN.
-    none = ~np.isfinite(sums) | (values.min(axis=1, keepdims=True) < 0)
-    values /= np.where(none, np.nan, sums)
+    sums[~np.isfinite(sums) | negative_rows(values)] = np.nan
+    values /= sums[:, None]
     return values, np.log(values)
 
 
@@ -193,8 +195,8 @@ def _softmax(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float6
     All NaN for a row with a non-finite value.
     """
     values = rows.astype(np.float64)
-    values[~np.isfinite(values).all(axis=1)] = np.nan
-    values -= values.max(axis=1, keepdims=True)
+    values[~finite_rows(values)] = np.nan
+    values -= row_max(values)[:, None]
     exponentials = np.exp(values)
     sums = exponentials.sum(axis=1, keepdims=True)
     return exponentials / sums, values - np.log(sums)
