@@ -109,35 +109,37 @@ class Sharding:
             ChildDied: If a shard ended its runtime or its worker twice.
         """
         self.folder.mkdir(exist_ok=True)
-        cut = self.cut(run.job.stop)
-        ones = [OneShard(self, run, cut, place, self._task(run, place, cut[place])) for place in range(len(cut))]
-        ran = self._sent(run, ones, advanced) if self._rounds is None else self._in_rounds(run, ones, advanced)
-        shards = [
-            joined_shard(one.task.key, one.shard.start, one.shard.stop, told)
-            for one, told in zip(ones, ran, strict=True)
-        ]
-        return joined_run(run.runtime, ran, JoinedShards(tuple(shards)))
+        cut, earlier = self.cut(run.job.stop), find_earlier(self.store, run.stored)
+        # One after the other, since the samples of a shard are hashed for its task: workers begin with the first.
+        ones = (OneShard(self, run, cut, place, self._task(run, place, cut[place])) for place in range(len(cut)))
+        done = (self._sent if self._rounds is None else self._in_rounds)(ones, earlier, advanced)
+        shards = [joined_shard(one.task.key, one.shard.start, one.shard.stop, told) for one, told in done]
+        return joined_run(run.runtime, [told for _, told in done], JoinedShards(tuple(shards)))
 
-    def _sent(self, run: ShardedRun, ones: Sequence[OneShard], advanced: Callable[[int], None]) -> list[Ran]:
-        """What all shards gave, whose samples are on the disk: all are sent at once."""
-        earlier, asked = find_earlier(self.store, run.stored), list[Asked]()
+    def _sent(
+        self, ones: Iterable[OneShard], earlier: Mapping[str, EarlierShard], advanced: Callable[[int], None]
+    ) -> list[tuple[OneShard, Ran]]:
+        """All shards, whose samples are on the disk, and what they gave: all are sent at once."""
+        sent = list[tuple[OneShard, Asked]]()
         try:
             for one in ones:
-                asked.append(None if self._is_stored(one.task, earlier, run) else self.submit(one.task))
-            ran = [one.join(answer, advanced) for one, answer in zip(ones, asked, strict=True)]
+                sent.append((one, None if self._is_stored(one, earlier) else self.submit(one.task)))
+            ran = [one.join(answer, advanced) for one, answer in sent]
             if self._unclear(ran):
-                ran[0] = self._again(ones[0])
-            return [self._with_these_kernels(one, told) for one, told in zip(ones, ran, strict=True)]
+                ran[0] = self._again(sent[0][0])
+            return [(one, self._with_these_kernels(one, told)) for (one, _), told in zip(sent, ran, strict=True)]
         finally:
-            for answer in asked:
+            for _, answer in sent:
                 if answer is not None:
                     answer.cancel()
 
-    def _in_rounds(self, run: ShardedRun, ones: Sequence[OneShard], advanced: Callable[[int], None]) -> list[Ran]:
+    def _in_rounds(
+        self, every: Iterable[OneShard], earlier: Mapping[str, EarlierShard], advanced: Callable[[int], None]
+    ) -> list[tuple[OneShard, Ran]]:
         """The same for samples that come shard by shard: each is sent when it is there."""
-        earlier, ran = find_earlier(self.store, run.stored), dict[int, Ran]()
+        ones, ran = [*every], dict[int, Ran]()
         for one in ones:
-            if self._is_stored(one.task, earlier, run) and (told := one.stored()) is not None:
+            if self._is_stored(one, earlier) and (told := one.stored()) is not None:
                 ran[one.place] = told
                 advanced(one.shard.count)
         self._take_part(ones, {one.place for one in ones} - ran.keys(), ran, advanced)
@@ -147,7 +149,7 @@ class Sharding:
         self._take_part(ones, others, ran, lambda _: None)
         for told in ran.values():
             self.use(told.worker)
-        return [ran[one.place] for one in ones]
+        return [(one, ran[one.place]) for one in ones]
 
     def _take_part(
         self, ones: Sequence[OneShard], wanted: set[int], ran: dict[int, Ran], advanced: Callable[[int], None]
@@ -324,8 +326,9 @@ class Sharding:
                 self._inputs[place] = known
         return known
 
-    def _is_stored(self, task: Task, earlier: Mapping[str, EarlierShard], run: ShardedRun) -> bool:
-        """Whether the result of a task is there, perhaps from an earlier call or study."""
+    def _is_stored(self, one: OneShard, earlier: Mapping[str, EarlierShard]) -> bool:
+        """Whether the result of a shard is there, perhaps from an earlier call or study."""
+        task, run = one.task, one.run
         if not self._usable(task):
             copy_earlier(earlier, task.key, self.folder, run.job.outputs)
         if not self._usable(task):
