@@ -9,9 +9,9 @@ from record_files import DIGIT, WRITERS, digits
 from store_servers import ACCESS_KEY, SECRET_KEY, StandIn, serving
 
 from quantlab.errors import SamplesError, UsageError
-from quantlab.samples import SampleOptions, open_samples, open_source, refuse_missing
+from quantlab.samples import Cut, SampleOptions, open_samples, open_source, refuse_missing
 from quantlab.samples.addresses import parts_of, store_of
-from quantlab.types import Preprocessing
+from quantlab.types import Preprocessing, Shard
 
 pytest.importorskip("aiohttp", reason="needs aiohttp, of the extra 'https'")
 
@@ -65,6 +65,18 @@ def shards(suffix):
         WRITERS[suffix](path, x[begin:end], y[begin:end])
         held[f"{shard}{suffix}"] = path.read_bytes()
     return held
+
+
+def test_a_file_that_is_copied_as_a_whole_keeps_all_samples(web):
+    expected()
+    web.files["x/digits.npz"] = Path("digits.npz").read_bytes()
+    address = f"{web.address}/x/digits.npz"
+    with pytest.raises(UsageError) as refusal:
+        opened(address, cut=Cut(lambda n: [Shard(0, n)], 4))
+    assert str(refusal.value) == (
+        f"'{address}' is one file that is copied as a whole, so --keep-samples few saves nothing; leave it out, or "
+        f"give files of records"
+    )
 
 
 def refused(call, error=SamplesError):

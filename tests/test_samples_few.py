@@ -14,14 +14,15 @@ from record_files import DIGIT, WRITERS, digits
 from quantlab.errors import SamplesError, StudyError, UsageError
 from quantlab.runtimes import input_files
 from quantlab.samples import (
-    FIRST,
+    FIRST_KEPT,
+    Cut,
     SampleOptions,
-    at_hand,
     intact_samples,
+    kept_places,
+    kept_subset,
     open_parts,
     open_source,
-    place_at_hand,
-    places_at_hand,
+    place_in_kept,
     refuse_few,
 )
 from quantlab.samples.cut import _ShardFiles
@@ -39,7 +40,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def by(size: int, batch: int = 4):
-    return lambda n: cut(n, batch_size=batch, shards=None, shard_size=size)
+    return Cut(lambda n: cut(n, batch_size=batch, shards=None, shard_size=size), 4)
 
 
 def opened(data: str, folder: str, *, size: int | None = 16, inputs=(DIGIT,), **options):
@@ -68,7 +69,7 @@ def test_the_set_has_the_hashes_and_records_of_one_with_all_samples(write, input
     data = write()
     whole, few = (opened(data, name, size=size, inputs=inputs) for name, size in (("whole", None), ("few", 16)))
     assert replace(few.scored, few=None, folder=whole.scored.folder) == whole.scored
-    assert (whole.cut, few.cut is None) == (None, False)
+    assert (whole.cut_samples, few.cut_samples is None) == (None, False)
     assert few.calibration is not None
     assert few.calibration.few is None
     assert few.calibration.sha256 == whole.calibration.sha256
@@ -86,17 +87,17 @@ def test_shards_that_are_read_again_are_those_of_the_whole_set(write, wanted):
     inputs = (DIGIT,) if write is write_digits else TWO
     data = write()
     whole, few = (opened(data, name, size=size, inputs=inputs) for name, size in (("whole", None), ("few", 16)))
-    assert few.cut is not None
-    assert [shard.start for shard in few.cut.shards] == [0, 16, 32, 48]
+    assert few.cut_samples is not None
+    assert [shard.start for shard in few.cut_samples.shards] == [0, 16, 32, 48]
     Path("rounds").mkdir()
     files, seen = input_files(whole.scored, None), []
-    for number, own in few.cut.read(wanted, Path("rounds")):
-        shard = few.cut.shards[number]
+    for number, own in few.cut_samples.read(wanted, Path("rounds")):
+        shard = few.cut_samples.shards[number]
         for spec in inputs:
             expected = np.load(whole.scored.input_file(spec.name))[shard.start : shard.stop]
             np.testing.assert_array_equal(np.load(own.input_file(spec.name)), expected)
         # Tasks of both studies have the same keys, so that each takes the results of the other.
-        assert few.cut.sha256[number] == hash_rows_of(files, shard.start, shard.stop)
+        assert few.cut_samples.sha256[number] == hash_rows_of(files, shard.start, shard.stop)
         seen.append(number)
     assert seen == wanted
 
@@ -104,29 +105,29 @@ def test_shards_that_are_read_again_are_those_of_the_whole_set(write, wanted):
 def test_the_samples_that_are_kept_are_those_at_their_places():
     data = write_two(3000)
     whole, few = (opened(data, name, size=size, inputs=TWO) for name, size in (("whole", None), ("few", 400)))
-    held, places = at_hand(few.scored), places_at_hand(few.scored)
+    held, places = kept_subset(few.scored), kept_places(few.scored)
     assert (held.n, held.labelled, held.few) == (len(places), False, None)
-    assert places[:FIRST].tolist() == [*range(FIRST)]
+    assert places[:FIRST_KEPT].tolist() == [*range(FIRST_KEPT)]
     for spec in TWO:
         expected = np.load(whole.scored.input_file(spec.name))[places]
         np.testing.assert_array_equal(np.load(held.input_file(spec.name)), expected)
-    rows = [place_at_hand(few.scored, row) for row in range(few.scored.n)]
+    rows = [place_in_kept(few.scored, row) for row in range(few.scored.n)]
     assert [row for row, place in enumerate(rows) if place is not None] == places.tolist()
     assert [place for place in rows if place is not None] == [*range(len(places))]
 
 
-@pytest.mark.parametrize("n", [1, 5, FIRST, FIRST + 1, MOST_FEW, 5000])
+@pytest.mark.parametrize("n", [1, 5, FIRST_KEPT, FIRST_KEPT + 1, MOST_FEW, 5000])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_first_samples_and_some_of_each_class_are_kept(n, labelled):
     labels = np.arange(n) * 10 // n if labelled else None  # sorted, as in a folder of images
-    places = few_places(n, labels, seed=0)
+    places = few_places(n, labels)
     assert np.all(np.diff(places) > 0)
     assert len(places) <= MOST_FEW
-    assert set(range(min(n, FIRST))) <= set(places.tolist())
+    assert set(range(min(n, FIRST_KEPT))) <= set(places.tolist())
     assert 0 <= places[0] <= places[-1] < n
     if labelled:
         assert set(labels[places]) == set(labels)
-    assert places.tolist() == few_places(n, labels, seed=0).tolist()
+    assert places.tolist() == few_places(n, labels).tolist()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_the_first_samples_and_some_of_each_class_are_kept(n, labelled):
 )
 def test_damage_is_found(damage, state):
     scored = opened(write_two(), "few", inputs=TWO).scored
-    damage(at_hand(scored))
+    damage(kept_subset(scored))
     assert intact_samples(scored) == state
 
 
@@ -168,7 +169,7 @@ def test_a_set_of_the_other_kind_is_replaced_without_a_word(first, then):
 def test_a_damaged_set_is_written_again():
     data, said = write_two(), list[str]()
     before = opened(data, "study", inputs=TWO).scored
-    _change(at_hand(before).input_file("a"))
+    _change(kept_subset(before).input_file("a"))
     after = opened(data, "study", inputs=TWO, warn=said.append).scored
     assert intact_samples(after) == "intact"
     assert said == [f"the samples in '{before.folder}' are damaged, so they are written again"]
@@ -176,12 +177,12 @@ def test_a_damaged_set_is_written_again():
 
 def test_samples_that_changed_since_they_were_hashed_are_refused():
     few = opened(write_two(), "few", inputs=TWO)
-    assert few.cut is not None
+    assert few.cut_samples is not None
     with np.load("two.npz") as arrays:
         held = dict(arrays)
-    held["a"][few.cut.indices[20]] += 1
+    held["a"][few.cut_samples.indices[20]] += 1
     np.savez("two.npz", **held)
-    again = replace(few.cut, source=open_source("two.npz", inputs=TWO, options=SampleOptions()))
+    again = replace(few.cut_samples, source=open_source("two.npz", inputs=TWO, options=SampleOptions()))
     Path("rounds").mkdir()
     reading = again.read([0, 1], Path("rounds"))
     assert next(reading)[0] == 0

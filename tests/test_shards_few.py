@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from quantlab import AnalyzeOptions, ShardOptions, analyze
 from quantlab.engines import WorkerLost
 from quantlab.errors import UsageError
 from quantlab.processes import Document, living_children
-from quantlab.samples import SHARDS_PRESENT, intact_samples, places_at_hand
+from quantlab.samples import intact_samples, kept_places
 from quantlab.study import verify
+from quantlab.study.scores_only import refuse_few_with_outputs
 from quantlab.types import Study
 
 pytestmark = pytest.mark.starts_children
@@ -32,6 +34,9 @@ _SIZE, _SHARDS = 96, 10
 _SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 _RUNS = 5
 """The reference; two settings and their float32 baselines, in Python."""
+
+_PRESENT = 4
+"""Most shards on the disk with up to two workers."""
 
 Around = Callable[[Document, Callable[[], Document]], Document]
 
@@ -95,7 +100,7 @@ def test_scores_and_table_are_those_of_a_study_with_all_samples(whole):
     present = list[int]()
 
     def looking(document: Document, run: Callable[[], Document]) -> Document:
-        folder = whole / "few.study" / "samples" / ".writing-rounds"
+        (folder,) = (whole / "few.study" / "samples").glob(".writing-*")
         present.append(len(list(folder.iterdir())))
         assert Path(document["job"]["inputs"][0]["file"]).is_relative_to(folder)
         return run()
@@ -103,14 +108,14 @@ def test_scores_and_table_are_those_of_a_study_with_all_samples(whole):
     study, carried = analyzed(whole, "few.study", "few", around=looking)
     assert study.complete, [trial.failure for trial in study.trials]
     assert len(carried.keys) == len(set(carried.keys)) == _SHARDS * _RUNS
-    assert max(present) <= SHARDS_PRESENT + 1
+    assert max(present) == _PRESENT
     assert scores_of(whole, "few.study") == scores_of(whole, "all.study")
     assert len(scores_of(whole, "few.study")) == _RUNS
     assert table_of(whole, "few.study") == table_of(whole, "all.study")
     samples = study.samples
     assert samples.few is not None
     assert not samples.input_file("image").exists()
-    assert not (whole / "few.study" / "samples" / ".writing-rounds").exists()
+    assert not [*(whole / "few.study" / "samples").glob(".*")]
     assert {one.state for one in verify(whole / "few.study")} == {"intact"}
 
 
@@ -219,11 +224,45 @@ def test_a_study_that_was_stopped_goes_on_with_the_shards_that_are_missing(whole
 
     with pytest.raises(KeyboardInterrupt):
         analyzed(whole, "few.study", "few", around=stopping)
-    assert not (whole / "few.study" / "samples" / ".writing-rounds").exists()
+    assert not [*(whole / "few.study" / "samples").glob(".*")]
     study, carried = analyzed(whole, "few.study", "few")
     assert study.complete
-    assert 0 < len(carried.keys) <= _SHARDS * (_RUNS - 1) + SHARDS_PRESENT
+    assert 0 < len(carried.keys) <= _SHARDS * (_RUNS - 1) + _PRESENT
     assert scores_of(whole, "few.study") == scores_of(whole, "all.study")
+
+
+def test_a_damaged_result_of_an_earlier_call_is_made_again(whole):
+    asked = Carried()
+
+    def stopping(document: Document, run: Callable[[], Document]) -> Document:
+        asked.documents.append(document)
+        if len(asked.documents) == _SHARDS + 12:  # the model is done, and a few shards of rows
+            _thread.interrupt_main()
+        return run()
+
+    with pytest.raises(KeyboardInterrupt):
+        analyzed(whole, "few.study", "few", around=stopping)
+    left = sorted((whole / "few.study" / "shards").glob("*.outputs"))
+    assert left
+    damaged = left[0].read_bytes()
+    left[0].write_bytes(damaged[:-1] + bytes([damaged[-1] ^ 1]))
+    study, carried = analyzed(whole, "few.study", "few")
+    assert study.complete
+    assert carried.keys.count(left[0].stem) == 1
+    assert not {file.stem for file in left[1:]} & {*carried.keys}
+    assert scores_of(whole, "few.study") == scores_of(whole, "all.study")
+
+
+def test_calibration_samples_that_are_given_are_all_kept(place):
+    with np.load(place / "digits.npz") as arrays:
+        np.savez(place / "calibration.npz", x=arrays["x"][:100] / 2)
+    asked = {"settings": ("tflite-int8",), "calibration": str(place / "calibration.npz")}
+    every, _ = analyzed(place, "all.study", "all", **asked)
+    study, _ = analyzed(place, "few.study", "few", **asked)
+    assert every.complete
+    assert study.complete, [trial.failure for trial in study.trials]
+    assert replace(study.calibration, folder=every.calibration.folder) == every.calibration
+    assert table_of(place, "few.study") == table_of(place, "all.study")
 
 
 class _Killing(Heard):
@@ -289,9 +328,35 @@ def test_outputs_of_all_samples_are_refused(place):
         analyzed(place, "few.study", "few", store="outputs")
     assert str(refused.value) == (
         "--keep-samples few is for studies that keep scores only, since outputs are read together with their samples; "
-        "add --store scores, or leave it out"
+        "give it to 'quantlab analyze' with --store scores, or leave it out"
     )
     assert not (place / "few.study").exists()
+
+
+def test_the_samples_of_two_pipelines_are_refused():
+    with pytest.raises(UsageError) as refused:
+        refuse_few_with_outputs(
+            AnalyzeOptions(
+                store="scores", pipeline="html-image", sharding=ShardOptions(shard_size=_SIZE, keep_samples="few")
+            )
+        )
+    assert str(refused.value) == (
+        "--keep-samples few reads the samples of one pipeline again and again, and the variants are fed those of "
+        "another one (--pipeline); leave one of them out"
+    )
+
+
+def test_a_search_keeps_all_samples(place):
+    asked = ("--max-accuracy-loss", "1pt", "--target", "web", "--shard-size", "96", "--keep-samples", "few")
+    said = quantlab_in_process(
+        "tune", "digits.keras", "--data", "digits.npz", *asked, "--out", "tuned.study", cwd=place
+    )
+    assert said.status == 2
+    assert said.stderr == (
+        "quantlab: --keep-samples few is for studies that keep scores only, since outputs are read together with their "
+        "samples; give it to 'quantlab analyze' with --store scores, or leave it out\n"
+    )
+    assert not (place / "tuned.study").exists()
 
 
 def test_what_reads_any_sample_is_refused_in_one_sentence(whole):
@@ -326,7 +391,7 @@ def test_the_key_of_a_table_and_the_option_of_a_batch(place):
 
 def test_pictures_of_samples_that_are_kept_are_in_the_report(whole):
     study, _ = analyzed(whole, "few.study", "few")
-    assert len(places_at_hand(study.samples)) == study.samples.few.n
+    assert len(kept_places(study.samples)) == study.samples.few.n
     made = quantlab_in_process("report", "few.study", "-o", "few.html", cwd=whole)
     assert made.status == 0, made.stderr
     made = quantlab_in_process("report", "all.study", "-o", "all.html", cwd=whole)

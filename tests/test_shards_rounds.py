@@ -1,22 +1,23 @@
 """Rounds: every run gets every shard that it wants once, and few shards are on the disk at a time."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlab.errors import SamplesError
+from quantlab.errors import SamplesError, TrialError
 from quantlab.processes import ChildDied
-from quantlab.samples import SHARDS_PRESENT
 from quantlab.study.shards.rounds import Rounds
 from quantlab.types import SampleSet
 
-SHARDS = 12
+SHARDS, PRESENT = 12, 4
 
 
 class Source:
@@ -43,8 +44,8 @@ class Source:
 def taken(rounds: Rounds, wanted: Sequence[int], pause: float = 0.0, ahead: int = 2) -> list[int]:
     """What a run gets that uses up to `ahead` shards at a time."""
     got, held = [], []
-    with rounds.reader(wanted) as reader:
-        while (arrived := reader.next(wait=not held)) is not None or held:
+    with rounds.subscribe(wanted) as subscriber:
+        while (arrived := subscriber.next(lambda: bool(held))) is not None or held:
             if arrived is not None:
                 assert arrived.samples.folder.is_dir()
                 got.append(arrived.number)
@@ -52,7 +53,7 @@ def taken(rounds: Rounds, wanted: Sequence[int], pause: float = 0.0, ahead: int 
                 if len(held) < ahead:
                     continue
             time.sleep(pause)
-            reader.done(held.pop(0))
+            subscriber.done(held.pop(0))
     return got
 
 
@@ -76,11 +77,11 @@ def test_runs_of_the_same_time_share_a_round(folder):
     def run(name: int, pause: float) -> None:
         got[name] = taken(rounds, range(SHARDS), pause)
 
-    with Rounds(source, folder) as rounds:
+    with Rounds(source, folder, PRESENT) as rounds:
         side_by_side([lambda name=name: run(name, 0.003 * name) for name in range(3)])
     assert got == {name: [*range(SHARDS)] for name in range(3)}
     assert source.rounds == [[*range(SHARDS)]]
-    assert source.most <= SHARDS_PRESENT + 1
+    assert source.most <= PRESENT
     assert not folder.exists()
 
 
@@ -89,9 +90,9 @@ def test_a_run_that_comes_later_takes_the_rest_and_then_the_beginning(folder):
     begun = threading.Event()
 
     def first() -> None:
-        with rounds.reader(range(SHARDS)) as reader:
-            while (arrived := reader.next(wait=True)) is not None:
-                reader.done(arrived.number)
+        with rounds.subscribe(range(SHARDS)) as subscriber:
+            while (arrived := subscriber.next()) is not None:
+                subscriber.done(arrived.number)
                 if arrived.number == SHARDS // 2:
                     begun.set()
 
@@ -99,7 +100,7 @@ def test_a_run_that_comes_later_takes_the_rest_and_then_the_beginning(folder):
         begun.wait(20)
         got.extend(taken(rounds, range(SHARDS)))
 
-    with Rounds(source, folder) as rounds:
+    with Rounds(source, folder, PRESENT) as rounds:
         side_by_side([first, second])
     assert sorted(got) == [*range(SHARDS)]
     assert got[0] >= SHARDS // 2
@@ -109,19 +110,70 @@ def test_a_run_that_comes_later_takes_the_rest_and_then_the_beginning(folder):
 
 def test_a_round_ends_when_nobody_wants_the_rest(folder):
     source = Source()
-    with Rounds(source, folder) as rounds:
-        with rounds.reader(range(SHARDS)) as reader:
-            arrived = reader.next(wait=True)
+    with Rounds(source, folder, PRESENT) as rounds:
+        with rounds.subscribe(range(SHARDS)) as subscriber:
+            arrived = subscriber.next()
             assert arrived is not None
-            reader.done(arrived.number)
-        assert taken(rounds, [0, 5]) == [0, 5] or taken(rounds, [0, 5]) == [0, 5]
-    assert source.rounds[-1] == [0, 5]
-    assert len(source.rounds[0]) <= SHARDS_PRESENT + 2
+            subscriber.done(arrived.number)
+        assert sorted(taken(rounds, [0, 5])) == [0, 5]
+    assert len(source.rounds[0]) <= PRESENT + 2
+    assert {*source.rounds[-1]} <= {0, 5}
+
+
+def test_a_run_that_leaves_while_a_round_is_gathered_ends_nothing(folder):
+    source = Source()
+    with Rounds(source, folder, PRESENT) as rounds:
+        with rounds.subscribe([0, 1]):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        got = list[int]()
+        side_by_side([lambda: got.extend(taken(rounds, [2]))])
+    assert got == [2]
+    assert source.rounds == [[2]]
+
+
+def test_a_run_that_fails_gives_its_shards_back(folder):
+    source, got = Source(), list[int]()
+
+    def failing() -> None:
+        with contextlib.suppress(KeyError), rounds.subscribe(range(SHARDS)) as subscriber:
+            subscriber.next()
+            subscriber.next()
+            raise KeyError
+
+    with Rounds(source, folder, 2) as rounds:
+        side_by_side([failing, lambda: got.extend(taken(rounds, range(SHARDS)))])
+    assert got == [*range(SHARDS)]
+    assert source.most == 2
+
+
+def test_a_run_that_does_not_use_all_inputs_is_refused(folder):
+    cut = SimpleNamespace(samples=SimpleNamespace(inputs=("a", "b")), sha256=("first", "second"))
+    rounds = Rounds(cut, folder, PRESENT)
+    assert rounds.sha256_of(1, 2) == "second"
+    with pytest.raises(TrialError) as refused:
+        rounds.sha256_of(1, 1)
+    assert str(refused.value) == (
+        "it uses 1 of the model's 2 inputs, and --keep-samples few has hashes of all together; run it without "
+        "--keep-samples few"
+    )
+
+
+def test_something_else_to_do_ends_the_waiting(folder):
+    source, done = Source(0.5), threading.Event()
+    with Rounds(source, folder, PRESENT) as rounds, rounds.subscribe([0]) as subscriber:
+        threading.Timer(0.05, lambda: (done.set(), subscriber.wake())).start()
+        assert subscriber.next(done.is_set) is None
+        assert source.rounds in ([], [[]])
+        arrived = subscriber.next()
+        assert arrived is not None
+        assert arrived.number == 0
+        assert subscriber.next() is None
 
 
 def test_no_shards_are_read_for_a_run_that_wants_none(folder):
     source = Source()
-    with Rounds(source, folder) as rounds:
+    with Rounds(source, folder, PRESENT) as rounds:
         assert taken(rounds, []) == []
     assert source.rounds == []
 
@@ -134,7 +186,7 @@ def test_samples_that_cannot_be_read_end_every_run(folder):
             taken(rounds, range(SHARDS))
         said.append(str(refused.value))
 
-    with Rounds(Source(fails_at=3), folder) as rounds:
+    with Rounds(Source(fails_at=3), folder, PRESENT) as rounds:
         side_by_side([run, run])
     assert said == ["the file is gone"] * 2
 
@@ -147,7 +199,7 @@ def test_a_stop_ends_runs_that_wait(folder):
             taken(rounds, range(1000))
         said.append(str(stopped.value))
 
-    with Rounds(source, folder) as rounds:
+    with Rounds(source, folder, PRESENT) as rounds:
         timer = threading.Timer(0.5, rounds.stop)
         timer.start()
         side_by_side([run, run])
@@ -162,7 +214,7 @@ def test_a_stop_ends_runs_that_wait(folder):
 )
 def test_whatever_runs_want_they_get_it_once(wishes, pauses, ahead, tmp_path_factory):
     source, got = Source(), dict[int, list[int]]()
-    with Rounds(source, tmp_path_factory.mktemp("any") / "rounds") as rounds:
+    with Rounds(source, tmp_path_factory.mktemp("any") / "rounds", PRESENT) as rounds:
 
         def run(name: int) -> None:
             time.sleep(pauses[name] * 5)
@@ -172,4 +224,4 @@ def test_whatever_runs_want_they_get_it_once(wishes, pauses, ahead, tmp_path_fac
     assert {name: sorted(numbers) for name, numbers in got.items()} == {
         name: sorted(wish) for name, wish in enumerate(wishes)
     }
-    assert source.most <= SHARDS_PRESENT + 1
+    assert source.most <= PRESENT

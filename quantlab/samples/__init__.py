@@ -9,8 +9,8 @@ from quantlab.samples.arrays import PackedArray, array_of_npz, names_of_npz, pac
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.checksums import as_fed, checksums
 from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
-from quantlab.samples.cut import SHARDS_PRESENT, CutSamples
-from quantlab.samples.few import FIRST, at_hand, place_at_hand, places_at_hand, refuse_few
+from quantlab.samples.cut import CutSamples
+from quantlab.samples.few import FIRST_KEPT, kept_places, kept_subset, place_in_kept, refuse_few
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.images import ImageFiles, image_files
@@ -30,20 +30,20 @@ from quantlab.samples.opening import (
 from quantlab.samples.origins import files_of, indices_of, intact_origins, named, names_of, present_file, told
 from quantlab.samples.places import is_pattern
 from quantlab.samples.same import why_other_samples
-from quantlab.samples.source import SampleOptions, Source
+from quantlab.samples.source import Cut, SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
 from quantlab.samples.truth import labels_of
 from quantlab.samples.write import KEPT_BYTES, write_samples
 
 __all__ = [
     "ACCEPTED",
-    "FIRST",
+    "FIRST_KEPT",
     "KEPT_BYTES",
     "MOST_IMAGES",
     "NEAR_DISTANCE",
     "ROUNDS",
-    "SHARDS_PRESENT",
     "ClassNames",
+    "Cut",
     "CutSamples",
     "ImageFiles",
     "PackedArray",
@@ -53,7 +53,6 @@ __all__ = [
     "Source",
     "array_of_npz",
     "as_fed",
-    "at_hand",
     "check_labels",
     "checksums",
     "class_names_beside",
@@ -69,6 +68,8 @@ __all__ = [
     "intact_origins",
     "intact_samples",
     "is_pattern",
+    "kept_places",
+    "kept_subset",
     "labels_of",
     "labels_sha256",
     "may_hold_images",
@@ -79,8 +80,7 @@ __all__ = [
     "open_samples",
     "open_source",
     "packed_array",
-    "place_at_hand",
-    "places_at_hand",
+    "place_in_kept",
     "present_file",
     "read_class_names",
     "read_groups",

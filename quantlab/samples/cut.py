@@ -6,7 +6,7 @@ of the first time.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,14 +19,11 @@ from quantlab.npy import mapped
 from quantlab.samples.converted import converted_blocks
 from quantlab.samples.few import few_places
 from quantlab.samples.hashes import few_sha256
-from quantlab.samples.set_files import SetFiles, TensorFile, Tensors
+from quantlab.samples.set_files import OpenTensors, SetFiles, TensorFile
 from quantlab.samples.source import Array, Block, Cut, Source, pieces, raw_bytes
 from quantlab.types import FewSamples, SampleSet, Shard
 
-__all__ = ["SHARDS_PRESENT", "CutSamples", "cut_samples", "cut_tensors", "refuse_other_order"]
-
-SHARDS_PRESENT = 4
-"""Most shards that are complete and on the disk at a time; one more is being written."""
+__all__ = ["CutSamples", "cut_samples", "cut_tensors", "refuse_other_order"]
 
 _HASHED_ROWS = 256
 
@@ -61,32 +58,46 @@ class _ShardFiles:
         """Write the next samples; yields the shards that are complete: number, set, and hash of the bytes.
 
         The hash is that of one input behind the other, as tasks compare it.
+
+        Raises:
+            SamplesError: If they cannot be written.
         """
         rows, at = len(next(iter(block.values()))), 0
         while at < rows:
             number, shard = self.shards[self._done]
-            own = self._set(number, shard)
             taken = min(rows - at, shard.count - self._filled)
-            places = np.arange(self._filled, self._filled + taken)
-            for name, file in self._files.items():
-                file.add(block[name][at : at + taken], places)
-            at, self._filled = at + taken, self._filled + taken
-            if self._filled == shard.count:
-                yield number, own, self._completed(own)
+            own = replace(self.samples, folder=self.folder / str(number), n=shard.count, few=None)
+            try:
+                sha256 = self._write({name: values[at : at + taken] for name, values in block.items()}, own)
+            except OSError as error:
+                raise SamplesError(
+                    f"samples of '{own.source}' cannot be written to '{self.folder}' ({error.strerror}); make room "
+                    f"there, or choose another --out"
+                ) from error
+            at += taken
+            if sha256:
+                yield number, own, sha256
 
-    def _set(self, number: int, shard: Shard) -> SampleSet:
-        """The set of the shard that is written."""
-        own = replace(self.samples, folder=self.folder / str(number), n=shard.count, few=None)
+    def _write(self, block: Block, own: SampleSet) -> str:
+        """Write samples of one shard; the hash of its bytes, or nothing as long as it is not complete."""
         if not self._files:
             own.folder.mkdir()
             self._files = {spec.name: TensorFile(own.input_file(spec.name), spec, own.n) for spec in own.inputs}
-        return own
-
-    def _completed(self, own: SampleSet) -> str:
-        hashes = [str(file.sha256()) for file in self._files.values()]
+        stop = self._filled + len(next(iter(block.values())))
+        for name, file in self._files.items():
+            file.add(block[name], np.arange(self._filled, stop))
+        self._filled = stop
+        if stop < own.n:
+            return ""
+        hashes = [file.sha256() for file in self._files.values()]
         self.close()
         self._done, self._filled = self._done + 1, 0
         return hashes[0] if len(hashes) == 1 else _joint_sha256(own)
+
+    @property
+    def left(self) -> int:
+        """Number of shards that are not complete."""
+        return len(self.shards) - self._done
 
     def close(self) -> None:
         """Close the files of a shard that is not complete."""
@@ -108,9 +119,9 @@ def _joint_sha256(samples: SampleSet) -> str:
 class _CutTensors:
     """Hashes the inputs of a set, whole and by shards, and keeps few samples."""
 
-    def __init__(self, samples: SampleSet, labels: Array | None, *, shards: Sequence[Shard], seed: int) -> None:
+    def __init__(self, samples: SampleSet, labels: Array | None, shards: Sequence[Shard]) -> None:
         self._samples, self.shards = samples, tuple(shards)
-        self._places = few_places(samples.n, labels, seed=seed)
+        self._places = few_places(samples.n, labels)
         samples.few_folder.mkdir()
         np.save(samples.few_places_file, self._places.astype("<i8"))
         kept = replace(samples, folder=samples.few_folder)
@@ -193,11 +204,11 @@ class CutSamples:
                     for number, own, sha256 in files.add(block):
                         self._compare(number, sha256)
                         yield number, own
-        except OSError as error:
-            raise SamplesError(
-                f"samples of '{self.source.text}' cannot be written to '{folder}' ({error.strerror}); make room there, "
-                f"or choose another --out"
-            ) from error
+            if files.left:
+                raise SamplesError(
+                    f"'{self.source.text}' gave fewer samples when it was read again; it must give the same each time, "
+                    f"so run 'quantlab analyze' again when it does not change any more"
+                )
         finally:
             files.close()
 
@@ -211,9 +222,9 @@ class CutSamples:
             )
 
 
-def cut_tensors(cut: Cut, *, seed: int) -> Callable[[SampleSet, Array | None], Tensors]:
-    """What hashes the inputs of a set by shards, and keeps few samples, drawn with a seed."""
-    return lambda samples, labels: _CutTensors(samples, labels, shards=cut(samples.n), seed=seed)
+def cut_tensors(cut: Cut) -> OpenTensors:
+    """What hashes the inputs of a set by shards, and keeps few samples."""
+    return lambda samples, labels: _CutTensors(samples, labels, cut.shards_of(samples.n))
 
 
 def cut_samples(source: Source, files: SetFiles, samples: SampleSet) -> CutSamples | None:

@@ -88,7 +88,7 @@ def excluded_words(written: WrittenParts, others: Sequence[Fingerprints], option
 def _unsearched(written: WrittenParts, others: Sequence[Fingerprints]) -> bool:
     """Whether scored images would have to be read again to compare them with others, and are not kept."""
     compared = any(other.thumbnails is not None for other in others)
-    return compared and written.cut is not None and not written.fingerprints[0].searched
+    return compared and written.cut_samples is not None and not written.fingerprints[0].searched
 
 
 def _near(written: WrittenParts, others: Sequence[Fingerprints]) -> int:

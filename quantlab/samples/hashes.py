@@ -11,7 +11,7 @@ from quantlab.errors import SamplesError
 from quantlab.foreign import reading
 from quantlab.npy import mapped
 from quantlab.ragged import pack
-from quantlab.samples.few import at_hand, places_at_hand
+from quantlab.samples.few import kept_places, kept_subset
 from quantlab.samples.source import Array, raw_bytes
 from quantlab.samples.truth import labels_of
 from quantlab.types import FileState, SampleSet
@@ -86,11 +86,11 @@ def few_sha256(tensors: Sequence[object], places: Array) -> str:
 
 def _intact_few(samples: SampleSet) -> FileState:
     """Compare the samples that are kept, and the labels of all, with their hashes."""
-    held = at_hand(samples)
+    held = kept_subset(samples)
     files = [*(held.input_file(spec.name) for spec in held.inputs), samples.few_places_file]
     if not all(file.is_file() for file in [*files, *_label_files(samples)]):
         return "missing"
-    state = _compared(lambda: few_sha256(tensors_of(held), places_at_hand(samples)), held.sha256, samples)
+    state = _compared(lambda: few_sha256(tensors_of(held), kept_places(samples)), held.sha256, samples)
     return state if state != "intact" else intact_labels(samples)
 
 

@@ -10,8 +10,8 @@ DOWNLOADING = ".downloading-"
 WRITING = ".writing-"
 """How the name of a folder begins in which samples are written until they are complete."""
 
-ROUNDS = f"{WRITING}rounds"
-"""Name of the folder with the shards that are on the disk while samples are read round after round."""
+ROUNDS = f"{WRITING}rounds-"
+"""How the name of a folder begins with the shards that are on the disk while samples are read round after round."""
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -63,7 +63,7 @@ class SampleParts:
     """The scored samples that are equal or nearly equal to others; None if nothing is scored."""
     warnings: tuple[str, ...] = ()
     """What must be known of samples that are not independent, and of samples that are not scored."""
-    cut: CutSamples | None = None
+    cut_samples: CutSamples | None = None
     """The scored samples, to be read again; None if all of them are kept."""
 
 
@@ -133,7 +133,7 @@ def open_parts(
         drawn = STREAM if other.endless else "all"
         whole = Parts(Part("calibration", np.arange(other.n, dtype=np.int64), drawn), None, None)
         own = write_parts(
-            other, whole, inputs=model_inputs, folder=folder, options=replace(options, never_scored=frozenset())
+            other, whole, inputs=model_inputs, folder=folder, options=replace(unlabelled, never_scored=frozenset())
         )
     given = own.samples[0], own.fingerprints[0]
     return _of_one_source(data, given, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
@@ -184,7 +184,7 @@ def _of_one_source(
             *excluded_words(written, others, options),
             *dependence_words(copies, scored, None if codes is None else codes[parts.scored.indices]),
         ),
-        written.cut,
+        written.cut_samples,
     )
 
 

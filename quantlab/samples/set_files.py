@@ -23,7 +23,7 @@ from quantlab.samples.subset import Part
 from quantlab.samples.truth import save_labels
 from quantlab.types import FewSamples, SampleSet, TensorSpec
 
-__all__ = ["SetFiles", "TensorFile", "Tensors", "WholeTensors"]
+__all__ = ["OpenTensors", "SetFiles", "TensorFile", "Tensors", "WholeTensors"]
 
 _READ_BYTES = 4 * 2**20
 
@@ -95,6 +95,10 @@ class Tensors(Protocol):
         """The samples that are kept, once all were written; None if all are."""
 
 
+OpenTensors = Callable[[SampleSet, Array | None], Tensors]
+"""Function that opens the files of a set, which is given with its labels."""
+
+
 class WholeTensors:
     """A file for each input, with all samples."""
 
@@ -129,7 +133,7 @@ class SetFiles:
         *,
         folder: Path,
         most_images: int,
-        tensors: Callable[[SampleSet, Array | None], Tensors],
+        tensors: OpenTensors,
     ) -> None:
         self._labels = None if source.labels is None else source.labels[part.indices]
         self._made_of = source.made_of

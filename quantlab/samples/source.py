@@ -24,8 +24,14 @@ BLOCK_BYTES = 4 * 2**20
 LABEL_NAMES = ("y", "labels")
 
 
-Cut = Callable[[int], Sequence[Shard]]
-"""Function from a number of samples to the shards into which they are cut."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How samples are cut into shards, of which only a few at a time are on the disk."""
+
+    shards_of: Callable[[int], Sequence[Shard]]
+    """Function from a number of samples to the shards into which they are cut."""
+    present: int
+    """Most shards that are on the disk at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class SampleOptions:
     warn: Callable[[str], None] = lambda _: None
     """Called with a sentence where stored samples turn out to be damaged and are replaced, or what is not done."""
     cut: Cut | None = None
-    """How the scored samples are cut into shards, of which only a few at a time are on the disk; None keeps all."""
+    """How the scored samples are cut, if few of them are kept; None keeps all."""
     most_images: int = MOST_IMAGES
     """Number of images, of a part or with `--group duplicates` of a source, among which nearly equal ones are looked
     for; at least 1."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.samples.converted import as_held, converted_blocks, written_specs
-from quantlab.samples.cut import SHARDS_PRESENT, CutSamples, cut_samples, cut_tensors, refuse_other_order
+from quantlab.samples.cut import CutSamples, cut_samples, cut_tensors, refuse_other_order
 from quantlab.samples.duplicates import Fingerprints
 from quantlab.samples.few import MOST_FEW
 from quantlab.samples.leftovers import WRITING
@@ -44,7 +44,7 @@ class WrittenParts:
     """Number of samples that would have been scored, and are equal to samples that must not be."""
     equal: int = 0
     """Number of samples that are scored although they are equal to calibration samples, as nearly all of the source."""
-    cut: CutSamples | None = None
+    cut_samples: CutSamples | None = None
     """The scored samples, to be read again; None if all of them are kept."""
 
 
@@ -147,8 +147,9 @@ def _beside(
     folder.mkdir(parents=True, exist_ok=True)
     counts = [len(part.indices) for part in parts]
     if options.cut is not None:
-        counts[0] = min(counts[0], MOST_FEW + (SHARDS_PRESENT + 1) * options.cut(counts[0])[0].count)
-    _check_space(folder, sum(counts) * sample_bytes(as_held(source, written_specs(source, inputs))))
+        counts[0] = min(counts[0], MOST_FEW + options.cut.present * options.cut.shards_of(counts[0])[0].count)
+    remedy = "score fewer with --limit" if options.cut is None else "give a smaller --shard-size"
+    _check_space(folder, sum(counts) * sample_bytes(as_held(source, written_specs(source, inputs))), remedy)
     with tempfile.TemporaryDirectory(prefix=WRITING, dir=folder) as beside:
         yield Path(beside)
 
@@ -173,7 +174,7 @@ def _filled(
         sets, pool = list[SetFiles](), stack.enter_context(ThreadPoolExecutor(1))
         for part in parts:
             place, cut = beside / part.name, None if sets else options.cut
-            tensors = WholeTensors if cut is None else cut_tensors(cut, seed=options.seed)
+            tensors = WholeTensors if cut is None else cut_tensors(cut)
             files = SetFiles(part, source, specs, folder=place, most_images=options.most_images, tensors=tensors)
             stack.callback(shutil.rmtree, place, ignore_errors=True)
             stack.callback(files.close)
@@ -196,17 +197,16 @@ def _finished(
     source: Source, sets: Sequence[SetFiles], parts: Parts, folder: Path, warn: Callable[[str], None]
 ) -> WrittenParts:
     samples = tuple(files.finish(folder / files.part.name, warn) for files in sets)
-    return WrittenParts(
-        parts, samples, tuple(files.fingerprints for files in sets), cut=cut_samples(source, sets[0], samples[0])
-    )
+    again = cut_samples(source, sets[0], samples[0])
+    return WrittenParts(parts, samples, tuple(files.fingerprints for files in sets), cut_samples=again)
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def _check_space(folder: Path, needed: int, remedy: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SamplesError(
             f"the samples need {_size(needed)} in '{folder}', but only {_size(free)} are free; "
-            "free some space, choose another folder with --out, or score fewer with --limit"
+            f"free some space, choose another folder with --out, or {remedy}"
         )
 
 

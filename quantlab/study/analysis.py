@@ -15,7 +15,7 @@ from quantlab.names import study_folder
 from quantlab.processes import describe
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import SampleParts, at_hand, refuse_missing, refuse_missing_slices
+from quantlab.samples import SampleParts, kept_subset, refuse_missing, refuse_missing_slices
 from quantlab.store import Store
 from quantlab.study.as_given import beside_reference, with_artifact
 from quantlab.study.calibration_telling import ToldCalibration
@@ -177,7 +177,7 @@ class Analysis:
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(
-                    context, at_hand(parts.scored), result.probe.outputs, batch_size_for(context, model)
+                    context, kept_subset(parts.scored), result.probe.outputs, batch_size_for(context, model)
                 )
                 costs = measure_costs(inputs, _run_here(study), rounds=context.options.timing_rounds)
                 record = context.store.root / "costs.json"

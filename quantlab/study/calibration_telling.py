@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from quantlab.formats import Format
 from quantlab.progress import Progress
-from quantlab.samples import SampleParts, at_hand
+from quantlab.samples import SampleParts, kept_subset
 from quantlab.study.calibration_check import (
     check_calibration,
     suits_scored,
@@ -40,7 +40,7 @@ class ToldCalibration:
         """Compare the calibration samples with the scored ones, and tell at once."""
         if parts.calibration is None:
             return []
-        self.check = check_calibration(parts.calibration, at_hand(parts.scored), seed=seed)
+        self.check = check_calibration(parts.calibration, kept_subset(parts.scored), seed=seed)
         sentences = told_of_calibration(self.check)
         self._told = bool(sentences)
         for sentence in sentences:
@@ -56,7 +56,7 @@ class ToldCalibration:
     ) -> list[str]:
         """Add what the variants recorded for their inputs, and what the calibration samples reach inside the model."""
         check = with_recorded(
-            self.check, [with_input_codes(variant, formats) for variant in variants], at_hand(parts.scored)
+            self.check, [with_input_codes(variant, formats) for variant in variants], kept_subset(parts.scored)
         )
         recorded = told_of_recorded(check)
         self._files = {*recorded}

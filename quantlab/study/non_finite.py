@@ -19,7 +19,7 @@ from quantlab.npy import mapped
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import NonFiniteWeights
-from quantlab.samples import at_hand, names_of, places_at_hand
+from quantlab.samples import kept_places, kept_subset, names_of
 from quantlab.statistics import finite_samples, ranges_of
 from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, read_kept
@@ -100,9 +100,9 @@ class FiniteCheck:
         return tuple(self._of_output(samples, name, rows) for name, rows in finite.items() if not rows.all())
 
     def _of_output(self, samples: SampleSet, output: str, finite: npt.NDArray[np.bool_]) -> NonFinite:
-        places = places_at_hand(samples)
+        places = kept_places(samples)
         spoiled, fine = np.flatnonzero(~finite[places])[:1], np.flatnonzero(finite[places])[:1]
-        known = self._of_some(at_hand(samples), spoiled.tolist(), int(fine[0]) if len(fine) else None)
+        known = self._of_some(kept_subset(samples), spoiled.tolist(), int(fine[0]) if len(fine) else None)
         return _finding(samples, np.flatnonzero(~finite), known, output=output)
 
     def search_calibration(self, calibration: SampleSet) -> str | None:
@@ -150,6 +150,8 @@ class FiniteCheck:
             spoiled: (n,), samples on which a variant's output is not finite and the reference's is.
             fine: A sample on which everything is finite; None if there is none.
         """
+        if samples.few is not None and not spoiled.any():
+            return None
         if samples.few is not None:
             self.context.progress.warn(
                 f"variants are NaN or infinite on samples on which the model is not, and whether the model is so "

@@ -11,7 +11,7 @@ from quantlab.formats import Format
 from quantlab.runtimes import Job, input_files, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Probe as ProbeRequest
-from quantlab.samples import at_hand
+from quantlab.samples import kept_subset
 from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, naming
 from quantlab.study.run import Run, run_kept
@@ -124,7 +124,7 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
     if record.exists():
         context.progress.warn(f"'{record}' is damaged, so the model is called again on a few samples")
     count = min(_PROBE_SAMPLES if batch > 1 else 1, samples.n)
-    inputs = input_files(at_hand(samples), None)
+    inputs = input_files(kept_subset(samples), None)
     job = Job("", "", "", count, 0, count, inputs, (), model_options(context), python.REFERENCE)
     with naming("run the reference"):
         said = answer(python.HOST, ProbeRequest(job), Probed, context.pool, error=ModelError)

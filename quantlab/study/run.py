@@ -22,7 +22,7 @@ from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
-from quantlab.samples import at_hand
+from quantlab.samples import kept_subset, refuse_few
 from quantlab.store import key_of
 from quantlab.study.codes import code_key
 from quantlab.study.context import Context
@@ -87,9 +87,11 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         context.progress.skip("run", samples.n)
         context.progress.end(run.step, "kept")
         return kept
+    cut = context.sharding is not None and run.runtime.address is None
+    if not cut:
+        refuse_few(samples, f"'{run.step}'")
     context.progress.begin(run.step, samples.n)
     try:
-        cut = context.sharding is not None and run.runtime.address is None
         outputs = (_run_shards if cut else _run_rest)(context, run, samples, folder)
     except BaseException as error:
         context.progress.skip("run", samples.n)
@@ -263,7 +265,7 @@ def _job(run: Run, samples: SampleSet, folder: Path, start: int) -> Job:
         batch_size=run.batch_size,
         start=start,
         stop=samples.n,
-        inputs=input_files(at_hand(samples), run.variant),
+        inputs=input_files(kept_subset(samples), run.variant),
         outputs=tuple(
             tensor_file(folder / _output_name(spec), spec, _port(run.variant, spec), place)
             for place, spec in enumerate(run.outputs)

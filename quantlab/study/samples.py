@@ -1,14 +1,13 @@
 """The samples of a study: scored samples and calibration samples."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from quantlab.errors import UsageError
-from quantlab.samples import ROUNDS, SampleOptions, SampleParts, open_parts, open_samples
+from quantlab.samples import Cut, SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
 from quantlab.study.naming import class_names, folders_in_order, with_class_names
 from quantlab.study.overlap import seen_hashes
-from quantlab.types import OpenedModel, SampleSet, Shard
+from quantlab.types import OpenedModel, SampleSet
 
 __all__ = ["CALIBRATION_SAMPLES", "calibration_alone", "draw_samples"]
 
@@ -35,10 +34,12 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
     )
 
 
-def _cut(context: Context) -> Callable[[int], Sequence[Shard]] | None:
+def _cut(context: Context) -> Cut | None:
     """How the scored samples are cut, if few of them are kept."""
     sharding = context.sharding
-    return None if sharding is None or sharding.options.keep_samples == "all" else sharding.cut
+    if sharding is None or sharding.options.keep_samples == "all":
+        return None
+    return Cut(sharding.shards_of, sharding.present)
 
 
 def draw_samples(context: Context, model: OpenedModel, data: str, *, search: bool = False) -> SampleParts:
@@ -65,8 +66,8 @@ def draw_samples(context: Context, model: OpenedModel, data: str, *, search: boo
         calibrate=CALIBRATION_SAMPLES,
     )
     context.progress.end(step, "done")
-    if drawn.cut is not None and context.sharding is not None:
-        context.sharding.read_in_rounds(drawn.cut, context.store.root / "samples" / ROUNDS)
+    if drawn.cut_samples is not None and context.sharding is not None:
+        context.sharding.read_in_rounds(drawn.cut_samples, context.store.root / "samples")
     return with_class_names(drawn, names)
 
 

@@ -36,15 +36,22 @@ _REMEDY = "leave --store scores out"
 
 
 def refuse_few_with_outputs(options: AnalyzeOptions) -> None:
-    """Refuse to keep the outputs of all samples and few of the samples.
+    """Refuse to keep the outputs of all samples and few of the samples, before samples are read.
 
     Raises:
-        UsageError: With the option that is missing.
+        UsageError: With what to do.
     """
-    if options.sharding is not None and options.sharding.keep_samples == "few" and options.store != "scores":
+    if options.sharding is None or options.sharding.keep_samples == "all":
+        return
+    if options.pipeline is not None:
+        raise UsageError(
+            "--keep-samples few reads the samples of one pipeline again and again, and the variants are fed those of "
+            "another one (--pipeline); leave one of them out"
+        )
+    if options.store != "scores":
         raise UsageError(
             "--keep-samples few is for studies that keep scores only, since outputs are read together with their "
-            "samples; add --store scores, or leave it out"
+            "samples; give it to 'quantlab analyze' with --store scores, or leave it out"
         )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from quantlab.intact import intact_files
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
-from quantlab.samples import at_hand, draw, labels_of, places_at_hand
+from quantlab.samples import draw, kept_places, kept_subset, labels_of
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context
 from quantlab.types import FileState, SampleSet
@@ -55,11 +55,11 @@ def draw_layer_samples(
         count: How many to draw.
         finite: (n,), whether the reference is finite on a sample; layers are not compared on others.
     """
-    places = places_at_hand(samples)
+    places = kept_places(samples)
     places = places[finite[places]]
     count = len(places) if count is None else min(count, len(places))
     if count == samples.n:
-        return LayerSamples(at_hand(samples), places)
+        return LayerSamples(kept_subset(samples), places)
     held = labels_of(samples)
     labels = None if held is None else np.asarray(held)[places]
     indices = places[draw(count, n=len(places), labels=labels, seed=context.options.seed, stream=_STREAM)]
@@ -101,7 +101,7 @@ def _write(samples: SampleSet, part: SampleSet, indices: npt.NDArray[Any]) -> No
     beside = part.folder.with_name(f"{part.folder.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    held, rows = at_hand(samples), np.searchsorted(places_at_hand(samples), indices)
+    held, rows = kept_subset(samples), np.searchsorted(kept_places(samples), indices)
     for spec in samples.inputs:
         source = mapped(held.input_file(spec.name))
         target = beside / samples.input_file(spec.name).name

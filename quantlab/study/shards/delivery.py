@@ -9,10 +9,9 @@ from typing import Protocol
 
 from quantlab.formats import artifact_files
 from quantlab.models import as_artifact, files_sha256
-from quantlab.samples import ROUNDS
 from quantlab.study.depot import FolderDepot
 from quantlab.study.depot.damage import put_again, reported_damage
-from quantlab.study.depot.objects import ObjectDepot, object_name
+from quantlab.study.depot.objects import ObjectDepot
 from quantlab.study.shards.claims import forget_claims
 from quantlab.study.shards.results import result_file
 from quantlab.study.shards.task import Task, Travelling
@@ -56,9 +55,6 @@ class Delivery(Protocol):
     def forget(self, key: str) -> None:
         """Remove a result that is joined and recorded, and its claims."""
 
-    def forget_samples(self) -> None:
-        """Remove what workers were given of samples that are not kept; no run reads them any more."""
-
 
 @dataclass(frozen=True, slots=True)
 class SharedFolder:
@@ -94,9 +90,6 @@ class SharedFolder:
         result_file(self.folder, key).unlink(missing_ok=True)
         forget_claims(FolderDepot(self.folder), key)
 
-    def forget_samples(self) -> None:
-        """See `Delivery`: they are removed where they lie."""
-
 
 @dataclass(slots=True)
 class ThroughObjects:
@@ -109,8 +102,6 @@ class ThroughObjects:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stored: dict[tuple[str, int, int], str] = field(default_factory=dict)
     """Path, bytes and time of change of each file that the store holds → its hash."""
-    _passing: set[str] = field(default_factory=set)
-    """Hashes of files with samples that are not kept."""
     _named: dict[Path, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     """Path of an artifact or a model → what was stored of it, which several tasks need."""
     _earlier: set[str] | None = None
@@ -139,10 +130,6 @@ class ThroughObjects:
             options=replace(job.options, model=opened, external_data=external),
         )
         inputs = tuple(self._stored_as(Path(one.file)) for one in job.inputs)
-        with self._lock:
-            self._passing |= {
-                own for own, one in zip(inputs, job.inputs, strict=True) if ROUNDS in Path(one.file).parts
-            }
         return replace(task, folder="", job=sent, travelling=Travelling(self.depot.address, inputs, artifact, files))
 
     def find(self, key: str) -> None:
@@ -171,14 +158,6 @@ class ThroughObjects:
         result_file(self.folder, key).unlink(missing_ok=True)
         with self._lock, (self.folder.parent / JOINED_KEYS).open("a", encoding="ascii") as keys:
             keys.write(f"{key}\n")
-
-    def forget_samples(self) -> None:
-        """See `Delivery`: an object that the study has too is put again when that is stored."""
-        with self._lock:
-            passing, self._passing = self._passing, set()
-            self._stored = {known: sha256 for known, sha256 in self._stored.items() if sha256 not in passing}
-        for sha256 in passing:
-            self.depot.remove(object_name(sha256))
 
     def _once(
         self, path: Path, store: Callable[[Path], tuple[str, Mapping[str, str]]]

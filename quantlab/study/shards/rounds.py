@@ -1,23 +1,23 @@
-"""Samples that are read again round after round, so that few shards of them are on the disk at a time.
+"""A shared scan of samples: they are read round after round, and few shards of them are on the disk at a time.
 
 Runs that go on at the same time share a round: a shard is read once for all of them, and removed when the last has used
-it. A run that begins in the middle of a round takes the rest of it, and the beginning from the next one.
+it. A run that begins in the middle of a round takes what the round still reads, and the others from the next one.
 """
 
 import shutil
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantlab.errors import TrialError
 from quantlab.processes import LONGEST_WAIT_SECONDS, ChildDied
-from quantlab.samples import SHARDS_PRESENT, CutSamples
+from quantlab.samples import CutSamples
 from quantlab.types import SampleSet
 
-__all__ = ["Arrived", "RoundReader", "Rounds"]
+__all__ = ["Arrived", "Rounds", "Subscriber"]
 
 _GATHERING_SECONDS = 0.2
 """A round begins so long after the first run has asked for one, so that others take part from its beginning."""
@@ -37,26 +37,25 @@ class Rounds:
     Args:
         cut: The samples.
         folder: Receives the folders of shards, and is removed at the end.
+        present: Most shards on the disk at a time, at least 1.
     """
 
-    def __init__(self, cut: CutSamples, folder: Path) -> None:
-        self._cut = cut
-        self._folder = folder
+    def __init__(self, cut: CutSamples, folder: Path, present: int) -> None:
+        self._cut, self._folder, self._most = cut, folder, present
         self._changed = threading.Condition()
-        self._readers: set[RoundReader] = set()
+        self._subscribers: set[Subscriber] = set()
         self._present: dict[int, _Present] = {}
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._closed = False
 
     def __enter__(self) -> "Rounds":
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._thread is not None:  # one that waits for a user's function ends with it, and has nothing to write to
+        if self._thread is not None:  # one that waits for a user's function ends later, when it cannot write
             self._thread.join(LONGEST_WAIT_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -85,53 +84,55 @@ class Rounds:
         return self._cut.sha256[number]
 
     @contextmanager
-    def reader(self, wanted: Collection[int]) -> Iterator["RoundReader"]:
+    def subscribe(self, wanted: Collection[int]) -> Iterator["Subscriber"]:
         """Take part in rounds until all wanted shards have come."""
-        reader = RoundReader(self, set(wanted))
+        subscriber = Subscriber(self, set(wanted))
         with self._changed:
-            self._readers.add(reader)
+            self._subscribers.add(subscriber)
             for number, present in self._present.items():
-                reader.offer(number, present)
+                subscriber.offer(number, present)
             if self._thread is None and wanted:
                 self._thread = threading.Thread(target=self._read, name="rounds of samples", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
         try:
-            yield reader
+            yield subscriber
         finally:
             with self._changed:
-                self._readers.discard(reader)
+                self._subscribers.discard(subscriber)
                 for number in [*self._present]:
-                    self._release(number, reader)
+                    self._release(number, subscriber)
                 self._changed.notify_all()
 
-    def _next(self, reader: "RoundReader", *, wait: bool) -> Arrived | None:
-        """The next shard for a run; None if none is there now, or all have come."""
+    def next_for(self, subscriber: "Subscriber", otherwise: Callable[[], bool]) -> Arrived | None:
+        """See `Subscriber.next`."""
         with self._changed:
-            while not reader.arrived and reader.wanted and wait and not self._ended:
+            while not (subscriber.arrived or self._closed or self._error or otherwise()) and subscriber.wanted:
                 self._changed.wait(LONGEST_WAIT_SECONDS)
-            if reader.arrived:
-                return reader.arrived.popleft()
-            if reader.wanted and self._error is not None:
+            if subscriber.arrived:
+                return subscriber.arrived.popleft()
+            if subscriber.wanted and self._error is not None:
                 raise self._error
-            if reader.wanted and self._closed:
+            if subscriber.wanted and self._closed:
                 raise ChildDied("the study was stopped before its samples were read")
             return None
 
-    @property
-    def _ended(self) -> bool:
-        return self._closed or self._error is not None
-
-    def _done(self, number: int, reader: "RoundReader") -> None:
+    def wake(self) -> None:
+        """Let subscribers look again whether what they wait for otherwise is there."""
         with self._changed:
-            self._release(number, reader)
             self._changed.notify_all()
 
-    def _release(self, number: int, reader: "RoundReader") -> None:
+    def done(self, number: int, subscriber: "Subscriber") -> None:
+        """See `Subscriber.done`."""
+        with self._changed:
+            self._release(number, subscriber)
+            self._changed.notify_all()
+
+    def _release(self, number: int, subscriber: "Subscriber") -> None:
         present = self._present.get(number)
         if present is None:
             return
-        present.users.discard(reader)
+        present.users.discard(subscriber)
         if not present.users:
             del self._present[number]
             shutil.rmtree(present.samples.folder, ignore_errors=True)
@@ -151,26 +152,29 @@ class Rounds:
     def _begin(self) -> list[int]:
         """The shards of the next round, waited for; none at the end of the study."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._all_wanted)
-            self._changed.wait_for(lambda: self._closed, _GATHERING_SECONDS)
-            return [] if self._closed else sorted(self._all_wanted)
+            while not self._closed:
+                self._changed.wait_for(lambda: self._closed or self._all_wanted)
+                self._changed.wait_for(lambda: self._closed, _GATHERING_SECONDS)
+                if not self._closed and (wanted := sorted(self._all_wanted)):  # who asked may have left
+                    return wanted
+            return []
 
     @property
     def _all_wanted(self) -> set[int]:
-        return {number for reader in self._readers for number in reader.wanted}
+        return {number for subscriber in self._subscribers for number in subscriber.wanted}
 
     def _put(self, number: int, samples: SampleSet) -> bool:
         """Give a shard to the runs that want it, and wait for room; whether the round goes on."""
         with self._changed:
             present = _Present(samples)
-            for reader in self._readers:
-                reader.offer(number, present)
+            for subscriber in self._subscribers:
+                subscriber.offer(number, present)
             if present.users:
                 self._present[number] = present
             else:
                 shutil.rmtree(samples.folder, ignore_errors=True)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or len(self._present) < SHARDS_PRESENT)
+            self._changed.wait_for(lambda: self._closed or len(self._present) < self._most)
             return not self._closed and any(later > number for later in self._all_wanted)
 
 
@@ -179,16 +183,16 @@ class _Present:
     """A shard on the disk, and the runs that use it."""
 
     samples: SampleSet
-    users: "set[RoundReader]" = field(default_factory=set)
+    users: "set[Subscriber]" = field(default_factory=set)
 
 
-class RoundReader:
+class Subscriber:
     """A run that takes part in rounds. One thread uses it."""
 
     def __init__(self, rounds: Rounds, wanted: set[int]) -> None:
         self._rounds = rounds
         self.wanted = wanted
-        """Shards that have not come yet."""
+        """Numbers of the shards that have not come yet."""
         self.arrived: deque[Arrived] = deque()
 
     def offer(self, number: int, present: _Present) -> None:
@@ -198,18 +202,23 @@ class RoundReader:
             present.users.add(self)
             self.arrived.append(Arrived(number, present.samples))
 
-    def next(self, *, wait: bool) -> Arrived | None:
-        """The next shard in the order in which they are read; None if there is none now, or all have come.
+    def next(self, otherwise: Callable[[], bool] = lambda: False) -> Arrived | None:
+        """The next shard in the order in which they are read, waited for; None once all have come.
 
         Args:
-            wait: Whether to wait for one that has not come yet.
+            otherwise: Whether there is something else to do, for which None is returned, too; asked again after
+                `wake`.
 
         Raises:
             SamplesError: If the samples cannot be read, or are others than the first time.
             ChildDied: If the study is stopped.
         """
-        return self._rounds._next(self, wait=wait)
+        return self._rounds.next_for(self, otherwise)
+
+    def wake(self) -> None:
+        """Ask again whether there is something else to do; any thread may call it."""
+        self._rounds.wake()
 
     def done(self, number: int) -> None:
         """Give a shard back, which is removed if no other run uses it."""
-        self._rounds._done(number, self)
+        self._rounds.done(number, self)

@@ -3,7 +3,6 @@
 import contextlib
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from quantlab.engines import Workers
 from quantlab.errors import TrialError
 from quantlab.processes import LONGEST_WAIT_SECONDS, ChildDied, Document
 from quantlab.runtimes import Job
-from quantlab.samples import CutSamples
+from quantlab.samples import ROUNDS, CutSamples
 from quantlab.store import Store, key_of
 from quantlab.study.depot.objects import ObjectDepot
 from quantlab.study.shards.cutting import cut, is_cut_of
@@ -40,6 +39,9 @@ __all__ = ["RUN_TASK", "JoinedRun", "ShardedRun", "Sharding"]
 
 RUN_TASK = "quantlab.study.shards.worker:run_task"
 """What workers call with a task."""
+
+_LEAST_PRESENT = 4
+"""So many shards are on the disk that runs of different speed need not wait for each other all the time."""
 
 _MOST_AT_ONCE = 8
 """Most runs that go on at the same time where each reads the samples: their outputs are on the disk."""
@@ -109,12 +111,12 @@ class Sharding:
             ChildDied: If a shard ended its runtime or its worker twice.
         """
         self.folder.mkdir(exist_ok=True)
-        cut, earlier = self.cut(run.job.stop), find_earlier(self.store, run.stored)
+        shards, earlier = self.shards_of(run.job.stop), find_earlier(self.store, run.stored)
         # One after the other, since the samples of a shard are hashed for its task: workers begin with the first.
-        ones = (OneShard(self, run, cut, place, self._task(run, place, cut[place])) for place in range(len(cut)))
+        ones = (OneShard(self, run, shards, place, self._task(run, place, one)) for place, one in enumerate(shards))
         done = (self._sent if self._rounds is None else self._in_rounds)(ones, earlier, advanced)
-        shards = [joined_shard(one.task.key, one.shard.start, one.shard.stop, told) for one, told in done]
-        return joined_run(run.runtime, [told for _, told in done], JoinedShards(tuple(shards)))
+        joined = [joined_shard(one.task.key, one.shard.start, one.shard.stop, told) for one, told in done]
+        return joined_run(run.runtime, [told for _, told in done], JoinedShards(tuple(joined)))
 
     def _sent(
         self, ones: Iterable[OneShard], earlier: Mapping[str, EarlierShard], advanced: Callable[[int], None]
@@ -136,7 +138,7 @@ class Sharding:
     def _in_rounds(
         self, every: Iterable[OneShard], earlier: Mapping[str, EarlierShard], advanced: Callable[[int], None]
     ) -> list[tuple[OneShard, Ran]]:
-        """The same for samples that come shard by shard: each is sent when it is there."""
+        """The same for samples that are read again: each shard is sent when it is there."""
         ones, ran = [*every], dict[int, Ran]()
         for one in ones:
             if self._is_stored(one, earlier) and (told := one.stored()) is not None:
@@ -158,20 +160,22 @@ class Sharding:
         assert self._rounds is not None  # noqa: S101 (the caller has asked)
         for place in wanted & ran.keys():
             self.delivery.drop(ones[place].task.key)
-        sent = deque[tuple[OneShard, Future[Document]]]()
-        with self._rounds.reader(wanted) as reader:
+        sent = dict[Future[Document], OneShard]()
+        with self._rounds.subscribe(wanted) as subscriber:
             try:
-                while (arrived := reader.next(wait=not sent)) is not None or sent:
+                while (arrived := subscriber.next(lambda: any(map(Future.done, sent)))) is not None or sent:
                     if arrived is not None:
                         one = ones[arrived.number].with_samples(arrived.samples)
-                        sent.append((one, self.submit(one.task)))
+                        answer = self.submit(one.task)
+                        sent[answer] = one
+                        answer.add_done_callback(lambda _: subscriber.wake())
                         continue
-                    one, answer = sent[0]
+                    answer = next(filter(Future.done, sent), next(iter(sent)))
+                    one = sent.pop(answer)
                     ran[one.place] = one.join(answer, advanced)
-                    sent.popleft()
-                    reader.done(one.place)
+                    subscriber.done(one.place)
             finally:
-                for _, answer in sent:
+                for answer in sent:
                     answer.cancel()
 
     def read_in_rounds(self, samples: CutSamples, folder: Path) -> None:
@@ -179,13 +183,20 @@ class Sharding:
 
         Args:
             samples: The scored samples.
-            folder: Receives those of a few shards; the workers see it.
+            folder: Receives a folder with those of a few shards; the workers see it.
         """
-        self._rounds = self._ended.enter_context(Rounds(samples, folder.absolute()))
+        # Of this call alone: a thread of an earlier one may still wait for a user's function, and write then.
+        own = folder.absolute() / f"{ROUNDS}{self.call}"
+        self._rounds = self._ended.enter_context(Rounds(samples, own, self.present))
+
+    @property
+    def present(self) -> int:
+        """Most shards on the disk at a time, if few samples are kept: so many that every worker has one."""
+        return max(_LEAST_PRESENT, self._count + 2)
 
     @property
     def at_once(self) -> int | None:
-        """Number of runs that shall go on at the same time, because each reads the samples; None if that is no matter.
+        """Number of runs that go on at the same time and share what is read; None for the usual number.
 
         With as many as there are workers, each worker keeps one variant open.
         """
@@ -231,7 +242,6 @@ class Sharding:
         """Release the workers; results that are not joined, as of a run that failed, are kept for the next call."""
         self._ended.close()
         self.workers.close()
-        self.delivery.forget_samples()
         # Workers of this machine have ended by now; others may still write.
         remove_unfinished(self.folder, silent_seconds=0 if self.options.address is None else _SILENT_SECONDS)
         with contextlib.suppress(OSError):
@@ -291,7 +301,7 @@ class Sharding:
         )
         return replace(task, affinity=_affinity(task))
 
-    def cut(self, n: int) -> tuple[Shard, ...]:
+    def shards_of(self, n: int) -> tuple[Shard, ...]:
         """Choose the shards of all runs on n samples, and record them: an interrupted study goes on with the same.
 
         If nothing is said, an existing study keeps its shards, however many workers there are now.

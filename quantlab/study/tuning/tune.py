@@ -28,6 +28,7 @@ from quantlab.study.pipelines.feeding import the_pipeline
 from quantlab.study.plan import make_plan
 from quantlab.study.refused import locked_or_removed
 from quantlab.study.samples import draw_samples
+from quantlab.study.scores_only import refuse_few_with_outputs
 from quantlab.study.task import refuse_unknown_metric
 from quantlab.study.tuning.acceptance import Goal, refuse_unguided
 from quantlab.study.tuning.activations import sum_inputs
@@ -128,6 +129,7 @@ def tune(
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
     the_pipeline(options.pipeline, registries.pipelines, data)
+    refuse_few_with_outputs(options)
     if (warning := _not_searched(options.settings or (), file.kind, target, registries)) is not None:
         progress.warn(warning)
     store = Store(options.out or study_folder(path))

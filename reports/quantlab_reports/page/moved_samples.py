@@ -6,7 +6,7 @@ import numpy as np
 
 from quantlab.names import counted
 from quantlab.npy import mapped
-from quantlab.samples import at_hand, place_at_hand
+from quantlab.samples import kept_subset, place_in_kept
 from quantlab.types import ChangeRow, SampleRow, Study, Trial
 from quantlab_reports.figures import EMPTY, fixed, number, with_sign
 from quantlab_reports.page.contract import Content
@@ -72,8 +72,8 @@ def moved_samples(trial: Trial, subject: Subject) -> Content:
 
 def picture_of_row(subject: Subject, row: int) -> str:
     """Address of a picture of the first input of a scored sample that can be shown; empty if there is none."""
-    samples = at_hand(subject.study.samples)
-    place = place_at_hand(subject.study.samples, row)
+    samples = kept_subset(subject.study.samples)
+    place = place_in_kept(subject.study.samples, row)
     files = [samples.input_file(spec.name) for spec in samples.inputs] if subject.pictures and place is not None else []
     pictures = (picture_of(np.asarray(mapped(file)[place])) for file in files if file.is_file())
     return next((picture for picture in pictures if picture is not None), "")
