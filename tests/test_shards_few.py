@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import quantlab_in_process
+from onnx_models import node, port, write
 from prepared_study import row
 from shard_engines import Carried, engine_of, registries_with
 from study_fixtures import Heard
@@ -317,7 +318,7 @@ def test_workers_that_are_slow_at_some_shards_hold_nobody_up_for_good(whole):
         pytest.param(
             {"shards": 4, "keep_samples": "few"},
             "--keep-samples few keeps the samples of a few shards on the disk, and the size of a shard is not said; "
-            "give it with --shard-size, for example 4096",
+            "give it with --shard-size, for example 4096, and not with --shards",
             id="without the size of a shard",
         ),
         pytest.param(
@@ -408,3 +409,38 @@ def test_pictures_of_samples_that_are_kept_are_in_the_report(whole):
     assert made.status == 0, made.stderr
     few, every = ((whole / name).read_text().count("data:image/png") for name in ("few.html", "all.html"))
     assert few == every > 0
+
+
+def test_outputs_that_must_be_kept_are_refused_before_rows_run(place):
+    random, ports = np.random.default_rng(0), ([port("x", ("n", 4, 4, 3))], [port("y", ("n", 4, 4, 3))])
+    nodes = [node("MatMul", ("x", "w"), "z"), node("Softmax", ("z",), "y", axis=-1)]
+    write(place / "segments.onnx", nodes, ports, {"w": random.normal(size=(3, 3)).astype(np.float32)})
+    np.savez(place / "segments.npz", x=random.normal(size=(300, 4, 4, 3)).astype(np.float32))
+    said = quantlab_in_process(
+        *("analyze", "segments.onnx", "--data", "segments.npz", "--store", "scores", "--shard-size", "128"),
+        *("--keep-samples", "few", "--workers", "1", "--settings", "onnx-dynamic", "--out", "few.study"),
+        cwd=place,
+    )
+    assert said.status == 2
+    assert said.last == (
+        "quantlab: the outputs are kept, although --store scores was given, because the scored output holds a class "
+        "for each position, and those are compared in whole outputs; they are read together with their samples, so "
+        "leave --keep-samples few out"
+    )
+
+
+def test_raw_pixels_are_looked_for_in_all_samples(whole):
+    study, _ = analyzed(
+        whole,
+        "few.study",
+        "few",
+        settings=("tflite-dynamic",),
+        variants={"mine": next((whole / "all.study" / "variants").rglob("*.tflite"))},
+        variant_inputs={"mine": "raw"},
+    )
+    failed = row(study, "mine").failure
+    assert failed is not None
+    assert failed.reason == (
+        "--variant-input mine=raw reads any sample of the study, which keeps 941 of 941; run 'quantlab analyze' again "
+        "without --keep-samples few"
+    )

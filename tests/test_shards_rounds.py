@@ -186,9 +186,12 @@ def test_samples_that_cannot_be_read_end_every_run(folder):
             taken(rounds, range(SHARDS))
         said.append(str(refused.value))
 
-    with Rounds(Source(fails_at=3), folder, PRESENT) as rounds:
+    source = Source(fails_at=3)
+    with Rounds(source, folder, PRESENT) as rounds:
         side_by_side([run, run])
+        assert taken(rounds, [4, 5]) == [4, 5]  # what was wrong may be over when another run comes
     assert said == ["the file is gone"] * 2
+    assert source.rounds == [[0, 1, 2], [4, 5]]
 
 
 def test_a_stop_ends_runs_that_wait(folder):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from quantlab.errors import ArtifactError
 from quantlab.npy import mapped
 from quantlab.preprocessing import BYTE_SCALE, SYMMETRIC_SCALE, UNIT_SCALE, WHITE, PixelScale, declared_values
+from quantlab.samples import kept_subset
 from quantlab.statistics import blocks
 from quantlab.types import Codes, Port, Preprocessing, SampleSet, Variant
 
@@ -47,7 +48,7 @@ def note_half_way(variant: Variant, samples: SampleSet) -> tuple[str, ...]:
         f"rounds{_raw_remedy(port, variant)}"
         for port in variant.inputs
         if port.codes is not None
-        and _mostly_half_way(mapped(samples.input_file(port.name))[:_NOTED_SAMPLES], port.codes)
+        and _mostly_half_way(mapped(kept_subset(samples).input_file(port.name))[:_NOTED_SAMPLES], port.codes)
     )
 
 

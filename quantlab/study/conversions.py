@@ -13,11 +13,12 @@ from quantlab.models import identify
 from quantlab.names import counted_candidates, joined
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
+from quantlab.samples import refuse_few
 from quantlab.store import Store, key_of
 from quantlab.study.calibration_check import stretching_samples
 from quantlab.study.calibration_telling import told_alone
 from quantlab.study.chosen_settings import settings_for
-from quantlab.study.codes import note_half_way, with_raw_pixels
+from quantlab.study.codes import RAW, note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
 from quantlab.study.left_in_float import note_left_in_float
@@ -288,6 +289,7 @@ def given_variant(context: Context, name: str, model: OpenedModel, samples: Samp
     try:
         variant = describe_given(name, options.variants[name], model.description, context.registries.formats)
         if name in options.variant_inputs:
+            refuse_few(samples, f"--variant-input {name}={RAW}")
             variant = with_raw_pixels(variant, samples, options.preprocessing)
     except QuantlabError as error:
         return ConversionResult(name, None, Failure(str(error), "conversion"))

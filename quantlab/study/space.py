@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from quantlab.errors import StudyError
 from quantlab.gate import are_gone
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
@@ -47,12 +48,15 @@ def refuse_staying_outputs(
         size: Bytes of the outputs of one run.
 
     Raises:
-        StudyError: If the disk is too small.
+        StudyError: If the disk is too small, or few samples are kept with whole outputs.
     """
+    why = None if context.scores is None else unfit_model(comparison, non_finite)
+    if why is not None and context.sharding is not None and context.sharding.options.keep_samples == "few":
+        raise StudyError(f"{why}; they are read together with their samples, so leave --keep-samples few out")
     if context.scores is None or context.options.variants or are_gone(comparison.reference):
         return
     context.progress.warn(
-        unfit_model(comparison, non_finite)
+        why
         or "the outputs of all rows stay until the end, although --store scores was given, because the model is NaN or "
         "infinite on some samples, and it is not sure yet which samples count"
     )

@@ -19,7 +19,6 @@ from typing import Any
 
 from quantlab.errors import StudyError
 from quantlab.gate import are_gone
-from quantlab.samples import kept_subset
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import PHASE as CONVERT_PHASE
@@ -187,7 +186,7 @@ class Work:
             size = bytes_needed(probed.outputs, self.samples.n)
             refuse_staying_outputs(context, comparison, non_finite, self.plan.trial_count, size)
         for name in context.options.variants:
-            given = given_variant(context, name, self.model, kept_subset(self.samples))
+            given = given_variant(context, name, self.model, self.samples)
             self._start_trials(pool, with_download_size(context, given), result)
         while waiting:
             done, waiting = first_done(waiting)

@@ -39,7 +39,7 @@ class ShardOptions:
         if self.keep_samples == "few" and self.shard_size is None:
             raise UsageError(
                 "--keep-samples few keeps the samples of a few shards on the disk, and the size of a shard is not "
-                "said; give it with --shard-size, for example 4096"
+                "said; give it with --shard-size, for example 4096, and not with --shards"
             )
         if self.shards is not None and self.shard_size is not None:
             raise UsageError(

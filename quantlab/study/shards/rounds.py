@@ -46,7 +46,6 @@ class Rounds:
         self._subscribers: set[Subscriber] = set()
         self._present: dict[int, _Present] = {}
         self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
         self._closed = False
 
     def __enter__(self) -> "Rounds":
@@ -107,12 +106,12 @@ class Rounds:
     def next_for(self, subscriber: "Subscriber", otherwise: Callable[[], bool]) -> Arrived | None:
         """See `Subscriber.next`."""
         with self._changed:
-            while not (subscriber.arrived or self._closed or self._error or otherwise()) and subscriber.wanted:
+            while not (subscriber.arrived or self._closed or subscriber.error or otherwise()) and subscriber.wanted:
                 self._changed.wait(LONGEST_WAIT_SECONDS)
             if subscriber.arrived:
                 return subscriber.arrived.popleft()
-            if subscriber.wanted and self._error is not None:
-                raise self._error
+            if subscriber.wanted and subscriber.error is not None:
+                raise subscriber.error
             if subscriber.wanted and self._closed:
                 raise ChildDied("the study was stopped before its samples were read")
             return None
@@ -146,7 +145,9 @@ class Rounds:
                         break
         except BaseException as error:  # noqa: BLE001 (whatever it is, the threads that wait must be told)
             with self._changed:
-                self._error = error
+                self._thread = None  # a run that comes later tries again
+                for subscriber in self._subscribers:
+                    subscriber.error = error
                 self._changed.notify_all()
 
     def _begin(self) -> list[int]:
@@ -194,6 +195,8 @@ class Subscriber:
         self.wanted = wanted
         """Numbers of the shards that have not come yet."""
         self.arrived: deque[Arrived] = deque()
+        self.error: BaseException | None = None
+        """Why no more shards come."""
 
     def offer(self, number: int, present: _Present) -> None:
         """Take a shard that is on the disk, if it is wanted; called while nothing else changes."""

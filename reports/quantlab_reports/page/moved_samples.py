@@ -15,7 +15,7 @@ from quantlab_reports.sample_changes import TrialChanges, changes_of_trials
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.samples import change_of, value_of
 
-__all__ = ["left_out_in_words", "moved_samples", "picture_of_row", "share_in_words"]
+__all__ = ["kept_pictures", "left_out_in_words", "moved_samples", "picture_of_row", "share_in_words"]
 
 _MOST_CARDS = 60
 _MOST_BETTER = 20
@@ -66,8 +66,15 @@ def moved_samples(trial: Trial, subject: Subject) -> Content:
             "signed": found.figures.worse is not None,
             "note": found.note,
             "grouped": bool(study.samples.groups_sha256),
+            "kept": kept_pictures(subject),
         },
     )
+
+
+def kept_pictures(subject: Subject) -> int:
+    """Number of samples of which there can be pictures, if it is not that of all; else 0."""
+    few = subject.study.samples.few
+    return few.n if subject.pictures and few is not None and few.n < subject.study.samples.n else 0
 
 
 def picture_of_row(subject: Subject, row: int) -> str:

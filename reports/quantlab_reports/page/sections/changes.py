@@ -14,7 +14,13 @@ from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, with_sign
 from quantlab_reports.page.contract import Content
 from quantlab_reports.page.markup import safe
-from quantlab_reports.page.moved_samples import left_out_in_words, moved_samples, picture_of_row, share_in_words
+from quantlab_reports.page.moved_samples import (
+    kept_pictures,
+    left_out_in_words,
+    moved_samples,
+    picture_of_row,
+    share_in_words,
+)
 from quantlab_reports.sample_changes import figures_of_classes
 from quantlab_reports.subject import Subject
 
@@ -65,6 +71,7 @@ def _of_classes(found: Changes, subject: Subject) -> Content:
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
         "more_pairs": len(found.pairs) - _MOST_PAIRS,
         "grouped": bool(study.samples.groups_sha256),
+        "kept": kept_pictures(subject),
         "chart": None if (drawn := for_page(CHARTS["classes"], subject)) is None else safe(drawn),
         "classes": classes[:_MOST_CLASSES],
         "more_classes": len(classes) - _MOST_CLASSES,
