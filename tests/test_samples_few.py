@@ -186,12 +186,30 @@ def test_samples_that_changed_since_they_were_hashed_are_refused():
     Path("rounds").mkdir()
     reading = again.read([0, 1], Path("rounds"))
     assert next(reading)[0] == 0
+    assert [path.name for path in Path("rounds").iterdir()] == ["0"]
     with pytest.raises(SamplesError) as refused:
         next(reading)
+    assert [path.name for path in Path("rounds").iterdir()] == ["0"]  # the other one is removed
     assert str(refused.value) == (
         "'two.npz' gave other samples when it was read again: those of shard 2 of 4 (16 to 31); it must give the same "
         "each time, so run 'quantlab analyze' again when it does not change any more, or without --keep-samples few"
     )
+
+
+def test_a_reading_that_ends_early_leaves_no_part_of_a_shard():
+    few = opened(write_two(), "few", inputs=TWO)
+    assert few.cut_samples is not None
+    source = few.cut_samples.source
+    fewer = replace(source, read=lambda indices: source.read(indices[:20]))
+    Path("rounds").mkdir()
+    numbers = list[int]()
+    with pytest.raises(SamplesError) as refused:
+        numbers.extend(number for number, _ in replace(few.cut_samples, source=fewer).read([0, 1], Path("rounds")))
+    assert str(refused.value) == (
+        "'two.npz' gave fewer samples when it was read again; it must give the same each time, so run 'quantlab "
+        "analyze' again when it does not change any more"
+    )
+    assert [path.name for path in Path("rounds").iterdir()] == ["0"]
 
 
 def test_a_random_order_is_refused():

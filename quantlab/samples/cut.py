@@ -90,7 +90,9 @@ class _ShardFiles:
         if stop < own.n:
             return ""
         hashes = [file.sha256() for file in self._files.values()]
-        self.close()
+        for file in self._files.values():
+            file.close()
+        self._files = {}
         self._done, self._filled = self._done + 1, 0
         return hashes[0] if len(hashes) == 1 else _joint_sha256(own)
 
@@ -100,9 +102,11 @@ class _ShardFiles:
         return len(self.shards) - self._done
 
     def close(self) -> None:
-        """Close the files of a shard that is not complete."""
+        """Remove a shard that is not complete, if there is one."""
         for file in self._files.values():
             file.close()
+        if self._files:
+            shutil.rmtree(self.folder / str(self.shards[self._done][0]), ignore_errors=True)
         self._files = {}
 
 
@@ -202,7 +206,9 @@ class CutSamples:
             with closing(converted_blocks(self.source, indices, self.samples.inputs)) as blocks:
                 for block, _ in blocks:
                     for number, own, sha256 in files.add(block):
-                        self._compare(number, sha256)
+                        if sha256 != self.sha256[number]:
+                            shutil.rmtree(own.folder)
+                            raise self._other_samples(number)
                         yield number, own
             if files.left:
                 raise SamplesError(
@@ -212,14 +218,13 @@ class CutSamples:
         finally:
             files.close()
 
-    def _compare(self, number: int, sha256: str) -> None:
-        if sha256 != self.sha256[number]:
-            shard = self.shards[number]
-            raise SamplesError(
-                f"'{self.source.text}' gave other samples when it was read again: those of shard {number + 1} of "
-                f"{len(self.shards)} ({shard.start} to {shard.stop - 1}); it must give the same each time, so run "
-                f"'quantlab analyze' again when it does not change any more, or without --keep-samples few"
-            )
+    def _other_samples(self, number: int) -> SamplesError:
+        shard = self.shards[number]
+        return SamplesError(
+            f"'{self.source.text}' gave other samples when it was read again: those of shard {number + 1} of "
+            f"{len(self.shards)} ({shard.start} to {shard.stop - 1}); it must give the same each time, so run "
+            f"'quantlab analyze' again when it does not change any more, or without --keep-samples few"
+        )
 
 
 def cut_tensors(cut: Cut) -> OpenTensors:
