@@ -1,8 +1,10 @@
 """Engines carry a document to a worker and its answer back, tell of lost workers, and end with the study."""
 
+import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -14,6 +16,7 @@ from quantlab.engines import ENGINES, EngineRequest, WorkerLost, Workers
 from quantlab.engines.dask import _DaskWorkers
 from quantlab.engines.ray import _RayWorkers
 from quantlab.errors import QuantlabError, RuntimeUnavailable, UsageError
+from quantlab.processes import living_children
 
 _SECONDS = 120
 
@@ -50,6 +53,23 @@ def test_a_worker_that_is_killed_in_the_middle_is_told(workers):
     (lost,) = wait(others, _SECONDS, FIRST_COMPLETED).done  # the other one still works
     with pytest.raises(WorkerLost, match="the process was ended by SIGKILL"):
         lost.result()
+
+
+@pytest.mark.starts_children
+def test_a_worker_that_is_killed_while_it_has_nothing_to_do_is_replaced_and_closed(tmp_path):
+    workers = ENGINES["local"].start(EngineRequest(None, 1, tmp_path))
+    try:
+        process = workers.submit("shard_engines:process", {}).result(_SECONDS)["process"]
+        before = living_children()
+        os.kill(process, signal.SIGKILL)
+        until = time.monotonic() + _SECONDS
+        while process in living_children() and time.monotonic() < until:
+            time.sleep(0.01)
+        # pytest makes an error of a pipe that is not closed when its child is forgotten.
+        assert workers.submit("shard_engines:process", {}).result(_SECONDS)["process"] not in before
+        gc.collect()
+    finally:
+        workers.close()
 
 
 @pytest.mark.starts_children

@@ -67,11 +67,14 @@ class _LocalWorkers:
             if not asked.answer.set_running_or_notify_cancel():
                 continue
             try:
-                child = child if child is not None and child.usable else self._start(number)
+                if child is not None and not child.usable:  # it died while it had nothing to do
+                    child.close()  # releases its pipes
+                    child = None
+                child = child or self._start(number)
                 asked.answer.set_result(_answer(child, asked))
             except ChildDied as error:
                 if child is not None:
-                    child.close()  # releases its pipes; the next document starts another
+                    child.close()  # the next document starts another
                 child = None
                 asked.answer.set_exception(WorkerLost(str(error)))
             except BaseException as error:  # noqa: BLE001 (whatever it is, the thread that waits must be told)
