@@ -73,6 +73,7 @@ def test_names_that_are_given_replace_those_of_folders(tmp_path):
     assert study_in(tmp_path).samples.classes == ("blue", "green", "red")
 
 
+@pytest.mark.starts_children
 @pytest.mark.usefixtures("colours")
 @pytest.mark.parametrize(
     ("options", "message"),

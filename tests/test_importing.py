@@ -654,6 +654,7 @@ def test_the_javascript_dumper_runs_in_a_page(study):
     )
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize("name", ["plain", "a#b %20?ä", "a link"])
 def test_the_javascript_dumper_is_a_program_in_any_folder(name, tmp_path):
     folder = tmp_path / name
@@ -671,6 +672,7 @@ def test_the_javascript_dumper_is_a_program_in_any_folder(name, tmp_path):
     assert (imported.returncode, imported.stdout) == (0, "imported\n")
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("model", "package", "command"),
     [
@@ -721,6 +723,7 @@ def test_the_javascript_dumper_runs_litert_in_a_page(study):
     )
 
 
+@pytest.mark.starts_children
 def test_the_dumpers_run_onnx_alike(tmp_path):
     """A file of two inputs and an output, in Python and in Node.js, on inputs that were written by hand."""
     if not MODULES.is_dir():

@@ -46,6 +46,7 @@ def peak_of_import(path, n):
     return peak
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize("name", WRITERS)
 def test_memory_does_not_grow_with_the_samples(name, tmp_path):
     few, many = (FEW, MANY) if not name.endswith("jsonl") else (600, 2_400)

@@ -286,6 +286,7 @@ def test_outputs_that_are_gone_are_named(view, study, tmp_path):
     assert "run 'quantlab analyze' again" in page_of(folder).text
 
 
+@pytest.mark.starts_children
 def test_a_users_metric_whose_module_is_gone_costs_its_figures(study):
     found = changes(study(WORSE, metric="nowhere_to_be_found:score:lower"))
     assert (found.figures.metric, found.samples[0].kind) == ("output", "moved")

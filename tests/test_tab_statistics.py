@@ -19,6 +19,8 @@ from quantlab.study.inside.rows import measured_row
 from quantlab.types import Alignment, TapSpec, Task, Trial
 from tests.tab_scores import Outputs, compared_by_python, differences, given, same
 
+pytestmark = pytest.mark.starts_children
+
 TAB = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "tab"
 
 Array = npt.NDArray[Any]

@@ -28,6 +28,8 @@ from tests.tab_pages import run_node
 
 Array = npt.NDArray[Any]
 
+pytestmark = pytest.mark.starts_children
+
 _SCRIPT = """
 import fs from 'node:fs';
 import { readNpy, writeZip } from './tab/arrays.mjs';
