@@ -35,7 +35,8 @@ def row_max(values: NDArray[Any], *, initial: float | None = None) -> NDArray[An
 
     Args:
         values: (n, columns), with at least one column if `initial` is None.
-        initial: The smallest result.
+        initial: The smallest result. Whether a result is 0 or −0 is then not sure, as in NumPy, where it depends on
+            where arrays lie in memory.
     """
     return _of_rows(values, np.maximum, initial)
 

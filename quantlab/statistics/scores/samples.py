@@ -330,6 +330,7 @@ def _divergence_of_logits(p: _Rows, q: _Rows, difference: NDArray[np.float64]) -
 def _greatest(difference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Largest absolute value of each row; infinite if one is not finite, 0 for a row without elements."""
     greatest = np.maximum(row_max(difference, initial=0.0), -row_min(difference, initial=0.0))
+    greatest += 0.0  # which of 0 and −0 is the maximum depends on where arrays lie in memory
     return np.where(np.isnan(greatest), np.inf, greatest)
 
 
