@@ -10,7 +10,7 @@ from quantlab.cli.config import read_table
 from quantlab.cli.shard_options import SHARD_KEYS, overridden, shard_options
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
-from quantlab.types import StoreKind
+from quantlab.types import KeepSamples, StoreKind
 
 __all__ = ["ANALYZE_KEYS", "Analyzed", "analyzed", "read_analyze"]
 
@@ -36,6 +36,7 @@ _TEXT: _Rule = (_is_text, "text in quotes")
 _NAMES: _Rule = (_is_names, 'a list of names: ["…"]')
 _COUNT: _Rule = (_is_count(1), "a whole number of at least 1")
 _STORES = get_args(StoreKind)
+_KEPT = get_args(KeepSamples)
 
 ANALYZE_KEYS: Mapping[str, _Rule] = {
     "model": _TEXT,
@@ -63,7 +64,7 @@ ANALYZE_KEYS: Mapping[str, _Rule] = {
     "engine": _TEXT,
     "address": _TEXT,
     "workers": _COUNT,
-    "keep_samples": (lambda value: value in {"all", "few"}, '"all" or "few"'),
+    "keep_samples": (lambda value: value in _KEPT, '"all" or "few"'),
     "store": (lambda value: value in _STORES, '"outputs" or "scores"'),
 }
 """Key → whether a value is one of its kind, and the kind in words. They are the options of `quantlab analyze`; `study`

@@ -56,7 +56,16 @@ from quantlab.types.reference import (
     TrainingLayer,
 )
 from quantlab.types.repeated import Repeated
-from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FewSamples, FileState, SampleSet
+from quantlab.types.samples import (
+    VOID_LABEL,
+    Attribute,
+    Duplicate,
+    Duplicates,
+    FewSamples,
+    FileState,
+    KeepSamples,
+    SampleSet,
+)
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.shards import JoinedShard, JoinedShards, Shard, Shards, ShardWorker
 from quantlab.types.stored import StoredFile, StoredStudy
@@ -154,6 +163,7 @@ __all__ = [
     "JoinedShard",
     "JoinedShards",
     "Judgement",
+    "KeepSamples",
     "KeptOutput",
     "KeptOutputs",
     "KeptReference",

@@ -7,11 +7,14 @@ from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FewSamples", "FileState", "SampleSet"]
+__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FewSamples", "FileState", "KeepSamples", "SampleSet"]
 
 VOID_LABEL = 255
 """Label of positions that belong to no class and are not scored, if there are at most 255 classes: a convention of
 segmentation data sets. Labels below 0 are never scored."""
+
+KeepSamples = Literal["all", "few"]
+"""Which samples of a study in shards stay on the disk."""
 
 FileState = Literal["intact", "damaged", "missing", "no hash"]
 """What became of files that are kept with a hash; records of an older quantlab have `no hash`."""

@@ -1,13 +1,12 @@
 """The options of a study in shards."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from quantlab.errors import UsageError
+from quantlab.types import KeepSamples
 
-__all__ = ["KeepSamples", "ShardOptions"]
-
-KeepSamples = Literal["all", "few"]
+__all__ = ["ShardOptions"]
 
 _FOR_EACH_WORKER = 4
 """Shards for each worker if nothing is said: few, because each opens the artifact again, and enough that all workers
