@@ -65,6 +65,8 @@ class SampleOptions:
     """File suffix → function that opens the file; None uses `FILE_LOADERS`."""
     warn: Callable[[str], None] = lambda _: None
     """Called with a sentence where stored samples turn out to be damaged and are replaced, or what is not done."""
+    reading: Callable[[], None] = lambda: None
+    """Called when new samples are being read, which keeps about one core busy: what follows may be prepared."""
     cut: Cut | None = None
     """How the scored samples are cut, if few of them are kept; None keeps all."""
     most_images: int = MOST_IMAGES

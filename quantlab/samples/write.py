@@ -5,7 +5,7 @@ A source is read in its own order, and each sample is written to its place, so t
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from quantlab.samples.duplicates import Fingerprints
 from quantlab.samples.few import MOST_FEW
 from quantlab.samples.leftovers import WRITING
 from quantlab.samples.set_files import SetFiles, WholeTensors
-from quantlab.samples.source import Array, SampleOptions, Source, block_rows, sample_bytes
+from quantlab.samples.source import Array, Block, SampleOptions, Source, block_rows, sample_bytes
 from quantlab.samples.stored import find_known
 from quantlab.samples.subset import Part, Parts
 from quantlab.types import SampleSet, TensorSpec
@@ -181,10 +181,19 @@ def _filled(
             sets.append(files)
         known, left = find_known(source, indices, specs, folder) if options.cut is None else ([], indices)
         stored = (one.blocks(block_rows(as_held(source, specs))) for one in known)
-        for block, places in chain(*stored, converted_blocks(source, left, inputs) if len(left) else ()):
+        new = converted_blocks(source, left, inputs) if len(left) else ()
+        for block, places in chain(*stored, _told(new, options.reading)):
             for files in sets:
                 files.add(block, places, pool)
         yield sets
+
+
+def _told(blocks: Iterable[tuple[Block, Array]], reading: Callable[[], None]) -> Iterator[tuple[Block, Array]]:
+    """The same blocks; it is told when the first one is there, since its process may be forked from the same server."""
+    for number, one in enumerate(blocks):
+        if not number:
+            reading()
+        yield one
 
 
 def _scorable(sets: Sequence[SetFiles], never_scored: frozenset[bytes]) -> Array:

@@ -25,6 +25,7 @@ from quantlab.statistics import (
     ReferenceSamples,
     blocks,
     compressed,
+    count_answers,
     count_equal_places,
     grouped_equivalence,
     looks_like_probabilities,
@@ -38,15 +39,16 @@ from quantlab.statistics import (
     runtime_equivalence,
     scored_samples,
     sum_outputs,
+    sum_samples,
     with_metric,
     with_positions,
 )
 from quantlab.study.kept_comparison import (
-    answers_of_python,
     kept_classes,
-    kept_losing_classes,
+    losing_of_answers,
     with_kept_difference,
 )
+from quantlab.study.row_values import RowValues
 from quantlab.study.task import Scoring
 from quantlab.types import PYTHON, ClassLoss, Equivalence, KeptOutputs, NonFinite, Scores, Task, Trial
 
@@ -72,6 +74,8 @@ class Comparison:
     """How many rows look like probabilities; None if that decides nothing."""
     answers: ClassSamples | None = None
     """What the reference answered, if its outputs were removed when this was opened."""
+    values: RowValues | None = None
+    """The values of rows that are computed for their scores and needed again; None if they are not needed."""
 
     @classmethod
     def open(cls, scoring: Scoring, kept: KeptOutputs, non_finite: Iterable[NonFinite] = ()) -> "Comparison":
@@ -117,6 +121,16 @@ class Comparison:
         return cls(
             scoring, path, told.classes, told.probabilities, np.array(row.judged), rows=rows, answers=row.answers()
         )
+
+    def with_values(self) -> "Comparison":
+        """The same, with values of rows that are needed again, if samples have classes and all are scored."""
+        if not self.classes or self.left_out or are_gone(self.reference):
+            return self
+        labels = self.labels if self.scoring.task == "classification" else None
+        reference = ReferenceSamples.of(
+            _mapped(self.reference), labels, task=self.scoring.task, probabilities=self.probabilities, classes=True
+        )
+        return replace(self, values=RowValues(reference))
 
     @property
     def kept(self) -> RowScores | None:
@@ -201,6 +215,8 @@ class Comparison:
         """A candidate's scores against the reference."""
         if are_gone(candidate):
             return RowScores.read(candidate.parent, "the row").record.scores
+        if self.values is not None:
+            return sum_samples(self.values.reference, self.values.of(candidate)).scores()
         outputs = _scored(candidate, self.finite)
         scores = sum_outputs(_scored(self.reference, self.finite), outputs, self._own_labels, **self._how).scores()
         if self.samples is not None and self.positions:
@@ -259,7 +275,9 @@ class Comparison:
 
     def _losing(self, candidate: Path, labels: npt.NDArray[Any]) -> Sequence[ClassLoss]:
         if are_gone(candidate):
-            return kept_losing_classes(self._answers, candidate, labels)
+            return losing_of_answers(self._answers, kept_classes(candidate), labels)
+        if self.values is not None:
+            return losing_of_answers(self.values.reference.classes, self.values.of(candidate).classes, labels)
         return losing_classes(
             _scored(self.reference, self.finite),
             _scored(candidate, self.finite),
@@ -310,7 +328,7 @@ class Comparison:
         python, there = (self._classes_in(file) for file in (in_python, trial.outputs[self.scoring.output.name]))
         if python is None or there is None:
             return compared
-        counts = answers_of_python(python, there)
+        counts = count_answers(python, there)
         codes = self._codes
         grouped = (
             None if codes is None else grouped_equivalence(GroupedAnswers.of(python, there, codes), settings=settings)

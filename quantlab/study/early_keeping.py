@@ -93,7 +93,8 @@ class EarlyKeeping:
 
     def _keep(self, row: Trial) -> None:
         measured = tuple(one for one in self._done.values() if one.status == "measured")
-        study = replace(self.draft, trials=measured)
+        study, output = replace(self.draft, trials=measured), row.outputs[self.draft.scored_output]
+        values = self.comparison.values
         if self._keeping is None:
             known = self.context.scores
             assert known is not None  # noqa: S101 (the caller keeps scores only)
@@ -102,7 +103,10 @@ class EarlyKeeping:
             self._keeping.reference_row()
         python = self._done.get((row.setting, PYTHON))
         pair = (row,) if python is None or python is row else (python, row)
-        replace(self._keeping, study=study).row(self.comparison.with_python(pair)[-1])
+        candidate = None if values is None else values.of(output)
+        replace(self._keeping, study=study).row(self.comparison.with_python(pair)[-1], candidate)
+        if values is not None:
+            values.forget(output)
 
 
 def know_reference(context: Context, samples: SampleSet, comparison: Comparison, reference: KeptOutputs) -> None:
@@ -146,4 +150,4 @@ def early_keeping(
         trials=(),
         metric=None if options.metric in NO_LOSS else options.metric,
     )
-    return EarlyKeeping(context, comparison, draft, fallback=options.fallback)
+    return EarlyKeeping(context, comparison.with_values(), draft, fallback=options.fallback)

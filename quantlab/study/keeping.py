@@ -24,7 +24,7 @@ from quantlab.gate import (
     write_row,
 )
 from quantlab.npy import mapped
-from quantlab.statistics import PairedMetric, ProbabilitySums, ReferenceSamples, finite_samples
+from quantlab.statistics import CandidateSamples, PairedMetric, ProbabilitySums, ReferenceSamples, finite_samples
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.importing import read_imports
@@ -191,10 +191,15 @@ class Keeping:
             self._pairs(study.reference),
         )
 
-    def row(self, trial: Trial) -> None:
-        """Write what is kept of a row."""
+    def row(self, trial: Trial, candidate: CandidateSamples | None = None) -> None:
+        """Write what is kept of a row.
+
+        Args:
+            trial: The row.
+            candidate: Its values, if they are computed already.
+        """
         outputs = mapped(trial.outputs[self.study.scored_output])
-        candidate = candidate_samples(self.study, trial, self.reference, self.samples)
+        candidate = candidate or candidate_samples(self.study, trial, self.reference, self.samples)
         arrays = {
             "judged": self.samples.finite,
             "finite": finite_samples(outputs),

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from quantlab.errors import StudyError
 from quantlab.gate import RowScores
-from quantlab.statistics import ClassificationSums, ClassSamples, class_losses, same_class
+from quantlab.statistics import ClassSamples, class_losses
 from quantlab.types import ClassLoss, Trial
 
-__all__ = ["answers_of_python", "kept_classes", "kept_losing_classes", "with_kept_difference"]
+__all__ = ["kept_classes", "losing_of_answers", "with_kept_difference"]
 
 
 def kept_classes(file: Path) -> ClassSamples | None:
@@ -20,27 +20,14 @@ def kept_classes(file: Path) -> ClassSamples | None:
     return RowScores.read(file.parent, f"'{file.parent}'").candidate().classes
 
 
-def kept_losing_classes(known: ClassSamples | None, candidate: Path, labels: npt.NDArray[Any]) -> tuple[ClassLoss, ...]:
+def losing_of_answers(
+    known: ClassSamples | None, answers: ClassSamples | None, labels: npt.NDArray[Any]
+) -> tuple[ClassLoss, ...]:
     """Classes with a significant loss, as `losing_classes` finds them in the outputs; `known` is of the reference."""
-    answers = kept_classes(candidate)
     if known is None or answers is None or known.right is None or answers.right is None:
         return ()
     losses = class_losses(np.asarray(labels), known.right, answers.right, confidence=0.95)
     return tuple(loss for loss in losses if loss.loses)
-
-
-def answers_of_python(python: ClassSamples, there: ClassSamples) -> ClassificationSums:
-    """The counts of two runtimes' answers, as those of their outputs."""
-    same = int(np.count_nonzero(same_class(python.top1, there.top1)))
-    if python.right is None or there.right is None:
-        return ClassificationSums(n=len(python.top1), same=same)
-    return ClassificationSums(
-        n=len(python.top1),
-        same=same,
-        labelled=len(python.right),
-        became_wrong=int(np.count_nonzero(python.right & ~there.right)),
-        became_right=int(np.count_nonzero(~python.right & there.right)),
-    )
 
 
 def with_kept_difference(trial: Trial, output: str) -> Trial:

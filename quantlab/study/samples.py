@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from quantlab.errors import UsageError
+from quantlab.processes import onednn, python_environment, warm_up
 from quantlab.samples import Cut, SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
 from quantlab.study.naming import class_names, folders_in_order, with_class_names
@@ -30,8 +31,18 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
         stall_seconds=asked.time_limit,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
+        reading=lambda: _begin_imports_of_workers(context),
         cut=_cut(context),
     )
+
+
+def _begin_imports_of_workers(context: Context) -> None:
+    """Start importing what the children of workers need, if these are on this machine: reading leaves one core.
+
+    Of a new study, the command has started it already; this is for one that gets more samples.
+    """
+    if context.sharding is not None and context.sharding.options.address is None:
+        warm_up(python_environment(onednn=onednn()), context.pool.preload)
 
 
 def _cut(context: Context) -> Cut | None:

@@ -182,7 +182,9 @@ class Work:
         result = WorkResult(kept, probed, comparison, (), non_finite, fed)
         know_reference(context, self.samples, comparison, kept)
         early = early_keeping(context, self.model.description, self.samples, comparison, kept, non_finite)
-        if early is None:
+        if early is not None:
+            result = replace(result, comparison=early.comparison)
+        else:
             size = bytes_needed(probed.outputs, self.samples.n)
             refuse_staying_outputs(context, comparison, non_finite, self.plan.trial_count, size)
         for name in context.options.variants:

@@ -20,6 +20,7 @@ from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, Classif
 from quantlab.statistics.scores.divergence import Divergences, DivergenceSums, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
+from quantlab.statistics.scores.known import count_answers, sum_samples
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.positions import Positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import (
@@ -67,6 +68,7 @@ __all__ = [
     "classes_of_arrays",
     "clopper_pearson",
     "constant_parts",
+    "count_answers",
     "count_equal_places",
     "divergences_per_sample",
     "finite_samples",
@@ -82,6 +84,7 @@ __all__ = [
     "scored_samples",
     "sum_channels",
     "sum_outputs",
+    "sum_samples",
     "sums_of_arrays",
     "tango",
     "wilson",

@@ -59,7 +59,11 @@ class DivergenceSums(Sums):
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool) -> Self:
         """Sum one batch; for the arguments see `kl_per_sample`."""
-        divergences = divergences_per_sample(reference, candidate, probabilities=probabilities)
+        return cls.of_samples(divergences_per_sample(reference, candidate, probabilities=probabilities))
+
+    @classmethod
+    def of_samples(cls, divergences: Divergences) -> Self:
+        """Sum the divergences of samples."""
         kl, undefined = divergences.kl, np.isnan(divergences.kl)
         finite = kl[np.isfinite(kl)]
         return cls(

@@ -113,7 +113,8 @@ class Sharding:
         self.folder.mkdir(exist_ok=True)
         shards, earlier = self.shards_of(run.job.stop), find_earlier(self.store, run.stored)
         # One after the other, since the samples of a shard are hashed for its task: workers begin with the first.
-        ones = (OneShard(self, run, shards, place, self._task(run, place, one)) for place, one in enumerate(shards))
+        of_run = self._task_of_run(run)
+        ones = (OneShard(self, run, shards, at, self._task(run, of_run, at, one)) for at, one in enumerate(shards))
         done = (self._sent if self._rounds is None else self._in_rounds)(ones, earlier, advanced)
         joined = [joined_shard(one.task.key, one.shard.start, one.shard.stop, told) for one, told in done]
         return joined_run(run.runtime, [told for _, told in done], JoinedShards(tuple(joined)))
@@ -280,17 +281,18 @@ class Sharding:
             f"libraries choose kernels, so outputs may differ; use workers with the same processor"
         )
 
-    def _task(self, run: ShardedRun, place: int, shard: Shard) -> Task:
-        inputs = tuple(replace(file, offset=file.offset + shard.start * row_bytes(file)) for file in run.job.inputs)
-        samples = self._inputs_sha256(run.job, place, shard)
-        outputs = tuple(replace(file, file="", offset=0) for file in run.job.outputs)
+    def _task_of_run(self, run: ShardedRun) -> Task:
+        """What is the same in the tasks of all shards; its hash names what is opened for them."""
+        inputs, outputs = (
+            tuple(replace(file, file="", offset=0) for file in files) for files in (run.job.inputs, run.job.outputs)
+        )
         task = Task(
-            key=key_of({**run.identity, "inputs": samples, "count": shard.count}),
+            key="",
             call=self.call,
             folder=str(self.folder.absolute()),
             runtime=run.runtime,
-            job=replace(_anywhere(run.job), start=0, stop=shard.count, inputs=inputs, outputs=outputs),
-            inputs_sha256=samples,
+            job=replace(_anywhere(run.job), start=0, stop=0, inputs=inputs, outputs=outputs),
+            inputs_sha256="",
             artifact_sha256=run.artifact_sha256,
             model_sha256=run.model_sha256,
             kind=run.kind,
@@ -299,7 +301,14 @@ class Sharding:
             time_limit=self.time_limit,
             custom=run.custom,
         )
-        return replace(task, affinity=_affinity(task))
+        return replace(task, affinity=key_of(task.document()))
+
+    def _task(self, run: ShardedRun, of_run: Task, place: int, shard: Shard) -> Task:
+        inputs = tuple(replace(file, offset=file.offset + shard.start * row_bytes(file)) for file in run.job.inputs)
+        samples = self._inputs_sha256(run.job, place, shard)
+        key = key_of({**run.identity, "inputs": samples, "count": shard.count})
+        job = replace(of_run.job, stop=shard.count, inputs=inputs)
+        return replace(of_run, key=key, inputs_sha256=samples, job=job)
 
     def shards_of(self, n: int) -> tuple[Shard, ...]:
         """Choose the shards of all runs on n samples, and record them: an interrupted study goes on with the same.
@@ -371,14 +380,6 @@ class Sharding:
         """A shard's result from a worker of this call, in place of a stored one."""
         self.delivery.drop(one.task.key)
         return one.join(self.submit(one.task), lambda _: None)
-
-
-def _affinity(task: Task) -> str:
-    """Name of what is opened for a task: the hash of all that is the same for every shard of its run."""
-    job = task.job
-    inputs, outputs = (tuple(replace(file, file="", offset=0) for file in files) for files in (job.inputs, job.outputs))
-    of_run = replace(task, key="", inputs_sha256="", job=replace(job, stop=0, inputs=inputs, outputs=outputs))
-    return key_of(of_run.document())
 
 
 def _anywhere(job: Job) -> Job:
