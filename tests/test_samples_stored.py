@@ -44,6 +44,17 @@ def positions(*sets):
     return np.sort(np.concatenate([np.load(one.folder / "indices.npy") for one in sets])).tolist()
 
 
+def test_it_is_told_once_when_new_samples_are_read():
+    write_shards(".tar", *digits())
+    told = []
+    for limit in (20, 35, 35):
+        asked = SampleOptions(limit=limit, reading=lambda: told.append(limit))  # noqa: B023 (called in this pass)
+        source = open_source("*.tar", inputs=(DIGIT,), options=asked)
+        parts = split(source, options=asked, calibrate=10)
+        write_parts(source, parts, inputs=(DIGIT,), folder=Path("study"), options=asked)
+    assert told == [20, 35]
+
+
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_higher_limit_reads_the_new_samples_only(suffix):
     write_shards(suffix, *digits())
