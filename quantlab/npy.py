@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Vectors", "mapped", "room", "selected", "writable", "write_vectors"]
+__all__ = ["Vectors", "equal_bytes", "mapped", "room", "selected", "writable", "write_vectors"]
 
 _lock = threading.Lock()
 
@@ -125,7 +125,7 @@ def write_vectors(path: Path, vectors: Mapping[str, npt.NDArray[Any]]) -> None:
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, values in vectors.items():
             alike = owners.setdefault((values.dtype, values.shape), [])
-            first = next((owner for owner in alike if _equal(values, vectors[owner])), None)
+            first = next((owner for owner in alike if equal_bytes(values, vectors[owner])), None)
             if first is not None:
                 layout[name] = {"equals": first}
                 continue
@@ -142,8 +142,14 @@ def _add(archive: zipfile.ZipFile, name: str, values: npt.NDArray[Any]) -> None:
         np.lib.format.write_array(member, values, allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
-def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    """Whether two arrays of one dtype and shape have the same bytes; most that differ do so at their beginning."""
+def equal_bytes(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two arrays have the same dtype, shape and bytes; most that differ do so at their beginning.
+
+    >>> equal_bytes(np.array([np.nan]), np.array([np.nan])), equal_bytes(np.array([0.0]), np.array([-0.0]))
+    (True, False)
+    """
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
     parts = (slice(start, start + _FIRST) for start in range(0, len(one), _FIRST))
     return all(np.array_equal(_bytes(one[part]), _bytes(other[part])) for part in parts)
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quantlab.errors import UsageError
-from quantlab.statistics import CandidateSamples, ReferenceSamples, sum_outputs, sum_samples
+from quantlab.statistics import CandidateSamples, ReferenceSamples, reference_sums, sum_outputs, sum_samples
 
 KINDS = ("ten probabilities", "three probabilities", "logits", "one probability", "one logit")
 SPOILED = (np.nan, np.inf, -np.inf)
@@ -54,6 +54,7 @@ def test_every_number_is_that_of_the_outputs(
     sums = sum_outputs(expected, actual, labels, **how)
     assert repr(known) == repr(sums)  # NaN equals itself there, and −0 is not 0
     assert repr(known.scores()) == repr(sums.scores())
+    assert repr(reference_sums(reference).reference_scores()) == repr(sums.reference_scores())
 
 
 def test_samples_without_classes_are_refused() -> None:
@@ -62,6 +63,8 @@ def test_samples_without_classes_are_refused() -> None:
 
     with pytest.raises(ValueError, match="the samples have no classes; sum their outputs with sum_outputs"):
         sum_samples(reference, CandidateSamples.of(reference, values))
+    with pytest.raises(ValueError, match="the samples have no classes; sum their outputs with sum_outputs"):
+        reference_sums(reference)
 
 
 def test_kept_values_without_outputs_are_refused() -> None:

@@ -17,7 +17,7 @@ from quantlab.errors import StudyError
 from quantlab.foreign import reading
 from quantlab.intact import intact_files
 from quantlab.models import files_sha256
-from quantlab.npy import Vectors, mapped, write_vectors
+from quantlab.npy import Vectors, equal_bytes, mapped, write_vectors
 from quantlab.statistics import (
     CandidateSamples,
     ClassSamples,
@@ -103,8 +103,12 @@ def _worse(state: FileState) -> FileState:
 
 
 def write_row(
-    folder: Path, record: KeptScores, arrays: Mapping[str, Array], outputs: Mapping[str, tuple[Path, Path]]
-) -> KeptScores:
+    folder: Path,
+    record: KeptScores,
+    arrays: Mapping[str, Array],
+    outputs: Mapping[str, tuple[Path, Path]],
+    known: Mapping[str, Array],
+) -> Mapping[str, Array]:
     """Write the scores of a row: the values first, then their record, each as a whole.
 
     Args:
@@ -112,36 +116,33 @@ def write_row(
         record: All but the hash and the outputs.
         arrays: Values of single samples by name, see `RowScores`.
         outputs: Output → the files of the reference and of the row; of the reference itself, both are the same.
+        known: What this gives for the reference; empty if it is the reference. What equals it is read there.
+
+    Returns:
+        What each sample adds to the errors of the outputs, by name.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     judged = arrays["judged"]
-    every, described = dict(arrays), {}
+    every, every_error, described = dict(arrays), dict[str, Array](), {}
     for place, (name, (reference, own)) in enumerate(outputs.items()):
         expected, actual = mapped(reference), mapped(own)
         described[name] = KeptOutput(actual.shape[1:], actual.dtype.name)
         if expected.dtype.kind in _NUMBERS and actual.dtype.kind in _NUMBERS:
-            errors = _arrays_of_rows(ErrorRows.of(expected, actual, scored=judged))
-            every |= _prefixed(f"errors/{place}/", errors)
+            rows = ErrorRows.of(expected, actual, scored=judged)
+            every_error |= _prefixed(f"errors/{place}/", _arrays_of_rows(rows))
             if reference != own:
                 every |= _prefixed(f"sums/{place}/", arrays_of_sums(sum_channels(expected, actual, judged)))
-    if record.reference is None:
-        every = _without_known(every, next(iter(outputs.values()))[0].parent)
+    every |= {
+        name: values
+        for name, values in every_error.items()
+        if name not in known or not equal_bytes(known[name], values)
+    }
     write_vectors(folder / _VALUES, every)
     written = replace(record, sha256=files_sha256(folder / _VALUES), outputs=described)
     Store(folder).write(folder / SCORES, written)
-    return written
-
-
-def _without_known(arrays: Mapping[str, Array], reference: Path) -> dict[str, Array]:
-    """The arrays without those of errors that are the same in the reference, which are read there."""
-    known = RowScores.read(reference, "the model itself").arrays
-    return {
-        name: values
-        for name, values in arrays.items()
-        if not (name.startswith("errors/") and name in known and np.array_equal(known[name], values, equal_nan=True))
-    }
+    return every_error
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -34,6 +34,7 @@ from quantlab.statistics import (
     reference_metric_scores,
     reference_position_scores,
     reference_scores,
+    reference_sums,
     rows_of_classes,
     rows_of_shares,
     runtime_equivalence,
@@ -199,6 +200,8 @@ class Comparison:
         """The reference's own scores."""
         if (kept := self.kept) is not None:
             return kept.record.scores
+        if self.values is not None:
+            return reference_sums(self.values.reference).reference_scores()
         scores = reference_scores(_scored(self.reference, self.finite), self._own_labels, **self._how)
         if self.samples is not None and self.positions:
             scores = reference_position_scores(scores, self.samples)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,6 +164,8 @@ class Keeping:
     samples: JudgedSamples
     reference: ReferenceSamples
     metrics: tuple[PairedMetric, ...]
+    errors: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What each sample adds to the errors of the reference, see `write_row`; known once its row was written."""
 
     @classmethod
     def of(cls, study: Study, facts: KeptFacts, metrics: Mapping[str, PairedMetric]) -> Self:
@@ -184,12 +186,14 @@ class Keeping:
             check=study.reference_check or ReferenceCheck(0.0, 0.0),
         )
         arrays = {"judged": self.samples.finite, **values_of_reference(self.reference)}
-        write_row(
+        errors = write_row(
             row_folder(study.reference),
             self._record(study.reference, reference=told),
             arrays,
             self._pairs(study.reference),
+            known={},
         )
+        self.errors.update(errors)
 
     def row(self, trial: Trial, candidate: CandidateSamples | None = None) -> None:
         """Write what is kept of a row.
@@ -214,7 +218,7 @@ class Keeping:
             split=split_of_outputs(self.study, trial),
             split_of=partner_hashes(trial, measured, self.study.scored_output),
         )
-        write_row(row_folder(trial), record, arrays, self._pairs(trial))
+        write_row(row_folder(trial), record, arrays, self._pairs(trial), known=self.errors)
 
     def _record(self, trial: Trial, **more: Any) -> KeptScores:
         scores = trial.scores or Scores(n=self.reference.n)

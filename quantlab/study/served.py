@@ -51,11 +51,14 @@ def explain_servers(
         outputs: The outputs of the reference, with the shapes that were observed.
         batch_size: Of the study.
     """
+    served = [trial for trial in trials if _is_served(context, trial)]
+    if not served:
+        return
     in_python = {trial.setting: trial for trial in trials if trial.in_python}
     compared, sent = (_drawn(samples, count, context.options.seed) for count in (_COMPARED, _SAMPLES))
-    for trial in trials:
-        runtime, python = context.registries.runtimes.get(trial.runtime), in_python.get(trial.setting)
-        if runtime is None or runtime.address is None or python is None or trial.status != "measured":
+    for trial in served:
+        runtime, python = context.registries.runtimes[trial.runtime], in_python.get(trial.setting)
+        if python is None:
             continue
         clause = _difference_clause(python, trial, compared)
         if clause is None or trial.variant is None:
@@ -73,6 +76,12 @@ def explain_servers(
                 f"{begin}, and the same outputs for samples that are {rescaling.words}: its model expects other "
                 f"values; send them so, or serve the model of this study"
             )
+
+
+def _is_served(context: Context, trial: Trial) -> bool:
+    """Whether a server was measured."""
+    runtime = context.registries.runtimes.get(trial.runtime)
+    return runtime is not None and runtime.address is not None and trial.status == "measured"
 
 
 def _drawn(samples: SampleSet, count: int, seed: int) -> Array:

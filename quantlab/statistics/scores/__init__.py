@@ -20,7 +20,7 @@ from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, Classif
 from quantlab.statistics.scores.divergence import Divergences, DivergenceSums, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
-from quantlab.statistics.scores.known import count_answers, sum_samples
+from quantlab.statistics.scores.known import count_answers, reference_sums, sum_samples
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.positions import Positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import (
@@ -78,6 +78,7 @@ __all__ = [
     "ranges_of",
     "reference_of_arrays",
     "reference_scores",
+    "reference_sums",
     "rows_of_classes",
     "rows_of_shares",
     "same_class",

@@ -1,5 +1,6 @@
 """Scores from values of single samples that are computed already."""
 
+import math
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from quantlab.statistics.scores.outputs import ScoreSums
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 from quantlab.statistics.tensors import TensorError
 
-__all__ = ["count_answers", "sum_samples"]
+__all__ = ["count_answers", "reference_sums", "sum_samples"]
 
 _Values = TypeVar("_Values", ClassSamples, Divergences)
 
@@ -32,6 +33,18 @@ def sum_samples(reference: ReferenceSamples, candidate: CandidateSamples) -> Sco
     if reference.classes is None or candidate.classes is None:
         raise ValueError("the samples have no classes; sum their outputs with sum_outputs")
     return sum((_of_rows(reference, candidate, rows) for rows in blocks(reference.outputs)), ScoreSums())
+
+
+def reference_sums(reference: ReferenceSamples) -> ScoreSums:
+    """The sums of the reference alone, whose outputs are finite: what `ScoreSums.reference_scores` needs.
+
+    Raises:
+        ValueError: If the samples have no classes.
+    """
+    if reference.classes is None:
+        raise ValueError("the samples have no classes; sum their outputs with sum_outputs")
+    counts = count_answers(reference.classes, reference.classes)
+    return ScoreSums(n=reference.n, error=TensorError(count=math.prod(reference.shape)), classification=counts)
 
 
 def _of_rows(reference: ReferenceSamples, candidate: CandidateSamples, rows: slice) -> ScoreSums:

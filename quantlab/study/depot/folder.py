@@ -51,4 +51,7 @@ class FolderDepot:
 
     def names(self, beginning: str) -> Sequence[str]:
         """See `Depot`."""
-        return [path.name for path in self._folder.glob(f"{beginning}*")]
+        try:
+            return [name for name in os.listdir(self._folder) if name.startswith(beginning)]  # noqa: PTH208 (as texts)
+        except FileNotFoundError:
+            return []

@@ -10,7 +10,7 @@ touch its claim while the observer waited; and so is a process that lives on and
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from quantlab.errors import QuantlabError
@@ -21,6 +21,9 @@ __all__ = ["MOST_ATTEMPTS", "Exhausted", "claimed", "forget_claims"]
 
 MOST_ATTEMPTS = 2
 """Workers that may end while they work on a task of one call; then it is given up."""
+
+_CLAIM = ".claim-"
+"""What follows the name of a task in that of a claim."""
 
 
 class Exhausted(Exception):
@@ -74,20 +77,22 @@ def _attempt(depot: Depot, key: str, call: str, watch: Watch) -> Iterator[bool]:
                 depot.remove(mark)
 
 
-def forget_claims(depot: Depot, key: str) -> None:
-    """Remove all claims of a task whose result is not needed any more, as those that dead workers left."""
-    for mark in _marks(depot, key):
-        depot.remove(mark)
+def forget_claims(depot: Depot, keys: Collection[str]) -> None:
+    """Remove all claims of tasks whose results are not needed any more, as those that dead workers left."""
+    for name in depot.names(""):
+        key, claim, _ = name.partition(_CLAIM)
+        if claim and key in keys:
+            depot.remove(name)
 
 
 def _marks(depot: Depot, key: str) -> Sequence[str]:
     """The claims of a task, of all calls."""
-    return depot.names(f"{key}.claim-")
+    return depot.names(f"{key}{_CLAIM}")
 
 
 def _try(depot: Depot, key: str, call: str, watch: Watch, content: bytes) -> str | None:
     """The claim, if it could be made; None if a worker that lives has the task."""
-    own = [f"{key}.claim-{call}-{attempt}" for attempt in range(1, MOST_ATTEMPTS + 1)]
+    own = [f"{key}{_CLAIM}{call}-{attempt}" for attempt in range(1, MOST_ATTEMPTS + 1)]
     if any(mark not in own and not _gone_or_released(depot, mark, watch) for mark in _marks(depot, key)):
         return None
     for mark in own:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -52,8 +52,8 @@ class Delivery(Protocol):
     def drop(self, key: str) -> None:
         """Remove a damaged result, so that it is made again."""
 
-    def forget(self, key: str) -> None:
-        """Remove a result that is joined and recorded, and its claims."""
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove results that are joined and recorded, and their claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,11 @@ class SharedFolder:
         """See `Delivery`."""
         result_file(self.folder, key).unlink(missing_ok=True)
 
-    def forget(self, key: str) -> None:
+    def forget(self, keys: Collection[str]) -> None:
         """See `Delivery`."""
-        result_file(self.folder, key).unlink(missing_ok=True)
-        forget_claims(FolderDepot(self.folder), key)
+        for key in keys:
+            result_file(self.folder, key).unlink(missing_ok=True)
+        forget_claims(FolderDepot(self.folder), keys)
 
 
 @dataclass(slots=True)
@@ -153,11 +154,12 @@ class ThroughObjects:
         result_file(self.folder, key).unlink(missing_ok=True)
         self.results.remove(result_name(key))
 
-    def forget(self, key: str) -> None:
-        """See `Delivery`: that in the store is kept until the study is stored, for a call on another machine."""
-        result_file(self.folder, key).unlink(missing_ok=True)
-        with self._lock, (self.folder.parent / JOINED_KEYS).open("a", encoding="ascii") as keys:
-            keys.write(f"{key}\n")
+    def forget(self, keys: Collection[str]) -> None:
+        """See `Delivery`: those in the store are kept until the study is stored, for a call on another machine."""
+        for key in keys:
+            result_file(self.folder, key).unlink(missing_ok=True)
+        with self._lock, (self.folder.parent / JOINED_KEYS).open("a", encoding="ascii") as file:
+            file.writelines(f"{key}\n" for key in keys)
 
     def _once(
         self, path: Path, store: Callable[[Path], tuple[str, Mapping[str, str]]]

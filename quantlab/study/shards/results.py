@@ -24,7 +24,8 @@ __all__ = [
     "row_bytes",
 ]
 
-_READ_BYTES = 4 * 2**20
+_READ_BYTES = 2**18
+"""What was read is still in the cache of a core when it is hashed."""
 
 
 def result_file(folder: Path, key: str) -> Path:
@@ -101,12 +102,13 @@ def remove_unfinished(folder: Path, *, silent_seconds: float) -> None:
 
 def read_result(folder: Path, key: str) -> Ran | None:
     """What a result says of itself; None if there is none that can be read."""
+    result = result_file(folder, key)
     try:
-        with (
-            reading(result_file(folder, key), StudyError, "run it again"),
-            result_file(folder, key).open("rb") as file,
-        ):
-            line = file.readline()
+        with reading(result, StudyError, "run it again"):
+            if not result.exists():  # nearly always, before a task is sent
+                return None
+            with result.open("rb") as file:
+                line = file.readline()
     except StudyError:
         return None
     return ran_from(line)

@@ -209,17 +209,17 @@ class Sharding:
 
     def forget(self, shards: JoinedShards) -> None:
         """Remove results that are joined and recorded."""
-        for shard in shards.shards:
-            self.delivery.forget(shard.key)
+        self.delivery.forget({shard.key for shard in shards.shards})
 
     def kept(self, stored: Path) -> None:
         """Hear of a run that is not run again: remember its workers, and remove results that a killed call has left."""
         joined = self.store.read(stored / JOINED, JoinedShards)
-        for shard in joined.shards if joined is not None else ():
-            with self._lock:
-                self._earlier[shard.worker.host] = shard.worker
-            if result_file(self.folder, shard.key).exists():
-                self.delivery.forget(shard.key)
+        shards = () if joined is None else joined.shards
+        with self._lock:
+            self._earlier |= {shard.worker.host: shard.worker for shard in shards}
+        left = {shard.key for shard in shards if result_file(self.folder, shard.key).exists()}
+        if left:
+            self.delivery.forget(left)
 
     def stop(self) -> None:
         """End the waiting for workers in all threads, as on Ctrl-C; they raise ChildDied."""
