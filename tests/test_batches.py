@@ -56,3 +56,16 @@ def test_a_slow_batch_is_told_of_at_once(job, monkeypatch):
     monkeypatch.setattr("quantlab.worker.batches._TELL_SECONDS", 0.0)
     told, _ = heard(job)
     assert [one.batch for one in told] == [BATCH] * ((N - START) // BATCH)
+
+
+def test_a_disk_without_room_for_outputs_is_named_with_the_size(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        create_output(tmp_path / "y.npy", n=N, shape=(2,), dtype="float32")
+    assert (refused.value.strerror, refused.value.filename) == (
+        "No space left on device for 0.01 MB",
+        str(tmp_path / "y.npy"),
+    )

@@ -127,15 +127,19 @@ def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> No
     The disk space is allocated now: a full disk must be an error here, not a signal in a child that maps the file.
 
     Raises:
-        OSError: If there is not enough disk space.
+        OSError: If there is not enough disk space; it names the file and the size.
     """
     whole = np.dtype(dtype)
     header = {"descr": whole.str, "fortran_order": False, "shape": (n, *shape)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy has no type for it
         size = n * math.prod(shape) * whole.itemsize
-        if size:
+        if not size:
+            return
+        try:
             os.posix_fallocate(file.fileno(), file.tell(), size)
+        except OSError as error:  # which names no file
+            raise OSError(error.errno, f"{error.strerror} for {size / 1e6:,.2f} MB", str(path)) from error
 
 
 def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) -> TensorFile:

@@ -57,7 +57,10 @@ class TensorFile:
             self._hashed += len(data)
         self._size += len(data)
         while data:
-            written = os.pwrite(self._file.fileno(), data, self._begin + offset)
+            try:
+                written = os.pwrite(self._file.fileno(), data, self._begin + offset)
+            except OSError as error:  # which names no file
+                raise OSError(error.errno, error.strerror, str(self._file.name)) from error
             data, offset = data[written:], offset + written
 
     def close(self) -> None:
