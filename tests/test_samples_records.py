@@ -106,6 +106,20 @@ def test_a_file_that_changes_between_the_passes_is_refused(suffix):
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
+def test_a_file_that_is_removed_between_the_passes_is_named(suffix):
+    path = Path(f"digits{suffix}")
+    WRITERS[suffix](path, *digits())
+    source = open_source(str(path), inputs=(DIGIT,), options=SampleOptions())
+    path.unlink()
+    with pytest.raises(SamplesError) as refused:
+        list(source.read(np.arange(5)))
+    assert str(refused.value) == (
+        f"'{path}' was removed while the command ran, and is read more than once; put it back, and run the command "
+        f"again"
+    )
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_a_repeated_shard_is_refused(suffix):
     x, y = digits(20)
     for name in ("a", "b"):

@@ -7,7 +7,8 @@ each later time it must have the same. So the second pass may read some parts on
 import hashlib
 import io
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -144,11 +145,26 @@ class _Stream(io.RawIOBase):
 
 
 def local_shard(path: Path, name: str) -> Shard:
-    """A file of this machine."""
+    """A file of this machine; if it was removed since it was found, a SamplesError says so."""
+
+    def size() -> int:
+        with _removed(name):
+            return path.stat().st_size
 
     def read(first: int, last: int) -> bytes:
-        with path.open("rb") as file:
+        with _removed(name), path.open("rb") as file:
             file.seek(first)
             return file.read(last - first)
 
-    return Shard(name, lambda: path.stat().st_size, read, path)
+    return Shard(name, size, read, path)
+
+
+@contextmanager
+def _removed(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SamplesError(
+            f"'{name}' was removed while the command ran, and is read more than once; put it back, and run the command "
+            f"again"
+        ) from error
