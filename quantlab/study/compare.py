@@ -20,15 +20,14 @@ from quantlab.statistics import (
     ClassSamples,
     GroupedAnswers,
     OddSample,
-    Positions,
     ProbabilitySums,
     ReferenceSamples,
     blocks,
     compressed,
     count_answers,
     count_equal_places,
+    find_positions,
     grouped_equivalence,
-    looks_like_probabilities,
     losing_classes,
     probability_rows,
     reference_metric_scores,
@@ -51,7 +50,7 @@ from quantlab.study.kept_comparison import (
 )
 from quantlab.study.row_values import RowValues
 from quantlab.study.task import Scoring
-from quantlab.types import PYTHON, ClassLoss, Equivalence, KeptOutputs, NonFinite, Scores, Task, Trial
+from quantlab.types import PYTHON, ClassLoss, Equivalence, KeptOutputs, NonFinite, Scores, Trial
 
 __all__ = ["Comparison"]
 
@@ -97,7 +96,7 @@ class Comparison:
             shares = rows_of_shares(outputs)
             samples = ReferenceSamples.of(outputs, labels, task="metric", probabilities=shares.most, classes=False)
             return cls(scoring, path, False, shares.most, finite, samples, rows=shares)
-        where = _positions(scoring.task, outputs, labels)
+        where = find_positions(outputs, labels, task=scoring.task)
         if where is not None:
             samples = ReferenceSamples.of(
                 outputs, labels, task=scoring.task, probabilities=where.probabilities, classes=False, positions=True
@@ -384,22 +383,3 @@ def _scored(path: Path, finite: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
 def _mapped(path: Path) -> npt.NDArray[Any]:
     outputs: npt.NDArray[Any] = mapped(path)
     return outputs
-
-
-def _positions(task: Task, outputs: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Positions | None:
-    """Where the classes of positions are; None if there are none.
-
-    Without labels, integers are compared as class numbers, and floats as scores of classes if they add up to 1 along
-    the last of at least three axes.
-    """
-    if task == "positions":
-        where = Positions.of(outputs, labels)
-        binary = where.kind == "binary"
-        return replace(where, probabilities=binary and looks_like_probabilities(rows_of_classes(outputs, binary=True)))
-    if task != "similarity" or not outputs.size:
-        return None
-    numbers = outputs.dtype.kind in "biu"
-    rows = outputs.ndim > 2 and outputs.shape[-1] > 1 and outputs.dtype.kind == "f"
-    if numbers or (rows and looks_like_probabilities(rows_of_classes(outputs, binary=False))):
-        return Positions.of(outputs, None)
-    return None

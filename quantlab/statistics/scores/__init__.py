@@ -22,7 +22,7 @@ from quantlab.statistics.scores.finite import count_equal_places, finite_samples
 from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
 from quantlab.statistics.scores.known import count_answers, reference_sums, sum_samples
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
-from quantlab.statistics.scores.positions import Positions, rows_of_classes
+from quantlab.statistics.scores.positions import Positions, find_positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import (
     ProbabilitySums,
     looks_like_probabilities,
@@ -71,6 +71,7 @@ __all__ = [
     "count_answers",
     "count_equal_places",
     "divergences_per_sample",
+    "find_positions",
     "finite_samples",
     "kl_per_sample",
     "looks_like_probabilities",

@@ -4,16 +4,17 @@ A sample remains the unit of every interval and test, because positions of one s
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.scores.classification import NO_CLASS, top1
-from quantlab.types import VOID_LABEL
+from quantlab.statistics.scores.probabilities import looks_like_probabilities
+from quantlab.types import VOID_LABEL, Task
 
-__all__ = ["PositionCounts", "Positions", "rows_of_classes"]
+__all__ = ["PositionCounts", "Positions", "find_positions", "rows_of_classes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,30 @@ class PositionCounts:
             _number(scored & (expected == truth)),
             _number(scored & (actual == truth)),
         )
+
+
+def find_positions(outputs: NDArray[Any], labels: NDArray[Any] | None, *, task: Task) -> Positions | None:
+    """Find where the classes of positions are; None if there are none.
+
+    Without labels, integers are compared as class numbers, and floats as scores of classes if they add up to 1 along
+    the last of at least three axes.
+
+    Args:
+        outputs: The reference's, samples first; may be memory-mapped.
+        labels: (n, …) integers if the task is `positions`; otherwise they are ignored.
+        task: What the output is compared with.
+    """
+    if task == "positions":
+        where = Positions.of(outputs, labels)
+        binary = where.kind == "binary"
+        return replace(where, probabilities=binary and looks_like_probabilities(rows_of_classes(outputs, binary=True)))
+    if task != "similarity" or not outputs.size:
+        return None
+    numbers = outputs.dtype.kind in "biu"
+    rows = outputs.ndim > 2 and outputs.shape[-1] > 1 and outputs.dtype.kind == "f"
+    if numbers or (rows and looks_like_probabilities(rows_of_classes(outputs, binary=False))):
+        return Positions.of(outputs, None)
+    return None
 
 
 def rows_of_classes(outputs: NDArray[Any], *, binary: bool) -> NDArray[Any]:
