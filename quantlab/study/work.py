@@ -21,20 +21,17 @@ from quantlab.errors import StudyError
 from quantlab.gate import are_gone
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
-from quantlab.study.conversions import PHASE as CONVERT_PHASE
 from quantlab.study.conversions import ConversionResult, given_variant, make_variants
-from quantlab.study.costs import EXPECTED_SECONDS
-from quantlab.study.costs import PHASE as COSTS_PHASE
 from quantlab.study.early_keeping import EarlyKeeping, Place, early_keeping, know_reference
 from quantlab.study.importing import imported_layers, read_imports
 from quantlab.study.inside.choice import TapChoice
-from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.samples import draw_layer_samples
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.non_finite import PHASE as CALIBRATION_PHASE
 from quantlab.study.non_finite import FiniteCheck, spoiled_by_variants, suspect_calibration
 from quantlab.study.non_finite_words import output_warning
+from quantlab.study.phases import plan_inside, plan_phases
 from quantlab.study.plan import Plan
 from quantlab.study.reference import Probe, batch_size_for, layer_batch, probe, run_reference
 from quantlab.study.run import bytes_needed
@@ -58,11 +55,6 @@ from quantlab.types import (
 )
 
 __all__ = ["Work", "WorkResult"]
-
-_INSIDE_RUNS = 6
-"""Estimated time of reading all tensors per sample and trial, in runs of the reference."""
-
-_INSIDE_SECONDS = 0.001
 
 _AT_ONCE = 2
 """Number of children that work at the same time, one thread each."""
@@ -170,7 +162,13 @@ class Work:
 
     def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
         context = self.context
-        self._plan_phases()
+        plan_phases(
+            context,
+            self.plan,
+            samples=self.samples.n,
+            references=1 + (self.declared is not None),
+            calibrating=self._calibrating,
+        )
         # Layers that may act as in training are named before anything is converted; most models have none, and
         # theirs are not kept waiting.
         probed = self._probe() if self.model.training_layers else None
@@ -286,31 +284,12 @@ class Work:
         kept = run_reference(context, self.model, declared, probed.outputs)
         fed = None if self.declared is None else run_reference(context, self.model, self.samples, probed.outputs)
         self.add_seconds("run the reference", time.perf_counter() - began)
-        self._plan_inside(kept.timing.seconds / kept.timing.samples if kept.timing.samples else 0.0)
+        once = kept.timing.seconds / kept.timing.samples if kept.timing.samples else 0.0
+        plan_inside(context, self.plan, once, samples=self.samples.n, calibrating=self._calibrating)
         non_finite = FiniteCheck(context, self.model).of_outputs(declared, kept)
         for finding in non_finite:
             context.progress.warn(output_warning(finding, self.scoring.output.name))
         return probed, kept, fed, non_finite
-
-    def _plan_phases(self) -> None:
-        """Announce every phase before the first of them begins, so that no time left is told that lacks one."""
-        progress, trials = self.context.progress, self.plan.trial_count
-        progress.plan("run", (1 + trials + (self.declared is not None)) * self.samples.n)
-        progress.plan(CONVERT_PHASE, sum(map(len, self.plan.by_format.values())), beside="run")
-        progress.work(CONVERT_PHASE, 0)
-        self._plan_inside(0.0)
-        if self.context.options.costs:
-            rounds = self.context.options.timing_rounds
-            progress.plan(COSTS_PHASE, trials * rounds, EXPECTED_SECONDS)
-
-    def _plan_inside(self, once: float) -> None:
-        """Estimate the time for reading tensors, if the reference takes `once` seconds for each sample."""
-        options, trials, seconds = self.context.options, self.plan.trial_count, _INSIDE_RUNS * once + _INSIDE_SECONDS
-        if self._calibrating:
-            self.context.progress.plan(CALIBRATION_PHASE, self._calibrating, seconds, beside="run")
-        if options.layers:
-            count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
-            self.context.progress.plan(INSIDE_PHASE, trials * count, seconds)
 
     def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
         began = time.perf_counter()
