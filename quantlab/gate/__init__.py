@@ -12,14 +12,7 @@ attestation_of         a verdict bound to the files of an artifact, to be signed
 ```
 """
 
-from quantlab.gate.accepted import (
-    accepted_figures,
-    changed_artifacts,
-    compare_with_lock,
-    parse_lock,
-    read_lock,
-    write_lock,
-)
+from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock
 from quantlab.gate.attestation import (
     Attestation,
     attestation_of,
@@ -50,6 +43,7 @@ from quantlab.gate.kept_scores import (
     write_row,
 )
 from quantlab.gate.left_out import JudgedSamples
+from quantlab.gate.lock_file import parse_lock, read_lock, write_lock
 from quantlab.gate.outputs import (
     constant_clauses,
     constant_notes,
