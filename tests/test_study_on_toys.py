@@ -3,6 +3,7 @@
 Nothing here starts TensorFlow: the reference is an ONNX model.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -316,6 +317,14 @@ def test_an_op_that_a_runtime_lacks(fallback, study):
         assert (trial.ran_on, trial.notes[-1]) == ("cellar", "ran on cellar")
     else:
         assert trial.failure.reason == "the attic has no Softmax; --fallback tries it on cellar"
+
+
+def test_a_row_that_falls_back_to_the_runtime_of_another_row_waits_for_it(study):
+    attic, cellar = Host("attic", before=lacks_an_op), Host("cellar", before=lambda *_: time.sleep(0.2))
+    registries = with_hosts(attic.runtime(fallback="cellar"), cellar.runtime())
+    analyzed = study(registries, runtimes=("attic", "cellar"), fallback=True)
+    assert [trial_in(analyzed, name).ran_on for name in ("attic", "cellar")] == ["cellar", "cellar"]
+    assert cellar.starts["toy-int8", 0] == 1
 
 
 def test_answers_that_are_not_finite_spoil_their_own_score(study):

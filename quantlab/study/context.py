@@ -2,9 +2,10 @@
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +58,20 @@ def naming(step: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
+class RunLocks:
+    """A lock for each folder of outputs: a row that falls back to another runtime has the folder of that runtime's row.
+
+    Without one, two threads that run both rows at the same time would write the same files.
+    """
+
+    _locks: dict[Path, threading.Lock] = field(default_factory=dict)
+
+    def of(self, folder: Path) -> threading.Lock:
+        """The lock of a folder; threads may ask at the same time."""
+        return self._locks.setdefault(folder, threading.Lock())
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """One call of `analyze` or `convert`."""
 
@@ -70,6 +85,8 @@ class Context:
     """The workers that run the samples in shards; None if this process runs them as a whole."""
     scores: ScoresOnly | None = None
     """Which rows need no outputs, if the study keeps scores only."""
+    runs: RunLocks = field(default_factory=RunLocks)
+    """Locks of the folders of outputs."""
 
     def stop(self) -> None:
         """End all children, and the waiting for workers; threads that need them raise ChildDied."""

@@ -75,6 +75,12 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         QuantlabError: If the runtime dies or hangs; its outputs so far are kept for the next call.
     """
     folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
+    with context.runs.of(folder):
+        return _kept_in(folder, context, run, samples)
+
+
+def _kept_in(folder: Path, context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
+    """The same, for the thread that holds the lock of the folder."""
     kept = context.store.read(folder / "outputs.json", KeptOutputs)
     state = _state(kept, run, folder)
     if state == "damaged":
