@@ -14,6 +14,7 @@ from quantlab.errors import StudyError
 from quantlab.study.depot import FolderDepot, Pace
 from quantlab.study.depot.owners import owned
 from quantlab.study.shards.claims import MOST_ATTEMPTS, Exhausted, claimed, forget_claims
+from quantlab.study.shards.delivery import SharedFolder
 
 _WORKERS = 8
 
@@ -86,6 +87,14 @@ def test_the_claim_of_a_dead_worker_is_followed_by_one_more_and_then_the_task_is
     (tmp_path / "task2.claim-next-1").write_bytes(b"")
     forget_claims(FolderDepot(tmp_path), {"task"})
     assert [file.name for file in tmp_path.iterdir()] == ["task2.claim-next-1"]
+
+
+def test_a_call_that_ends_while_it_forgets_leaves_no_claim_without_a_result(tmp_path):
+    (tmp_path / "task.claim-call-1").touch()
+    (tmp_path / "task.outputs").mkdir()  # it cannot be removed like a file
+    with pytest.raises(OSError, match=r"task\.outputs"):
+        SharedFolder(tmp_path).forget({"task"})
+    assert [file.name for file in tmp_path.iterdir()] == ["task.outputs"]
 
 
 @pytest.mark.parametrize("call", [pytest.param("call", id="this call"), pytest.param("earlier", id="an earlier call")])

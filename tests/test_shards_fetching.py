@@ -11,6 +11,8 @@ from store_servers import s3_environment, serving_s3
 from quantlab.errors import TrialError
 from quantlab.runtimes import Job
 from quantlab.runtimes.python import REFERENCE
+from quantlab.study.depot.objects import ObjectDepot
+from quantlab.study.shards.delivery import JOINED_KEYS, ThroughObjects
 from quantlab.study.shards.fetching import run_travelling
 from quantlab.study.shards.task import Ran, Task, Travelling
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
@@ -52,6 +54,15 @@ def test_what_a_killed_worker_left_is_removed_by_the_next(address, tmp_path, mon
     with pytest.raises(TrialError):
         run_travelling(task_without_files(), Travelling(address, (), {}, {}), full)
     assert [path.name for path in tmp_path.glob("quantlab-*")] == []
+
+
+def test_a_call_that_ends_while_it_forgets_has_noted_what_the_store_holds(address, tmp_path):
+    results = tmp_path / "shards"
+    (results / "first.outputs").mkdir(parents=True)  # it cannot be removed like a file
+    (tmp_path / "work").mkdir()
+    with pytest.raises(OSError, match=r"first\.outputs"):
+        ThroughObjects(ObjectDepot.at(address), results).forget({"second", "first"})
+    assert (tmp_path / JOINED_KEYS).read_text(encoding="ascii") == "first\nsecond\n"
 
 
 def with_artifact(name: str) -> tuple[Task, Travelling]:

@@ -87,9 +87,10 @@ class SharedFolder:
 
     def forget(self, keys: Collection[str]) -> None:
         """See `Delivery`."""
+        # Claims first: a call that is killed here leaves results, by which the next one finds what is to be removed.
+        forget_claims(FolderDepot(self.folder), keys)
         for key in keys:
             result_file(self.folder, key).unlink(missing_ok=True)
-        forget_claims(FolderDepot(self.folder), keys)
 
 
 @dataclass(slots=True)
@@ -156,10 +157,11 @@ class ThroughObjects:
 
     def forget(self, keys: Collection[str]) -> None:
         """See `Delivery`: those in the store are kept until the study is stored, for a call on another machine."""
+        # Their names first: a call that is killed here leaves results, by which the next one finds them again.
+        with self._lock, (self.folder.parent / JOINED_KEYS).open("a", encoding="ascii") as file:
+            file.writelines(f"{key}\n" for key in sorted(keys))
         for key in keys:
             result_file(self.folder, key).unlink(missing_ok=True)
-        with self._lock, (self.folder.parent / JOINED_KEYS).open("a", encoding="ascii") as file:
-            file.writelines(f"{key}\n" for key in keys)
 
     def _once(
         self, path: Path, store: Callable[[Path], tuple[str, Mapping[str, str]]]
