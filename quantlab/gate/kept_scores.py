@@ -116,7 +116,8 @@ def write_row(
         record: All but the hash and the outputs.
         arrays: Values of single samples by name, see `RowScores`.
         outputs: Output → the files of the reference and of the row; of the reference itself, both are the same.
-        known: What this gives for the reference; empty if it is the reference. What equals it is read there.
+        known: Errors of the reference, as this returns them; empty for the reference itself. Arrays that are equal are
+            not written again, and are read from its file.
 
     Returns:
         What each sample adds to the errors of the outputs, by name.
@@ -131,14 +132,11 @@ def write_row(
         described[name] = KeptOutput(actual.shape[1:], actual.dtype.name)
         if expected.dtype.kind in _NUMBERS and actual.dtype.kind in _NUMBERS:
             rows = ErrorRows.of(expected, actual, scored=judged)
-            every_error |= _prefixed(f"errors/{place}/", _arrays_of_rows(rows))
+            errors = _prefixed(f"errors/{place}/", _arrays_of_rows(rows))
+            every_error |= errors
+            every |= {one: it for one, it in errors.items() if one not in known or not equal_bytes(known[one], it)}
             if reference != own:
                 every |= _prefixed(f"sums/{place}/", arrays_of_sums(sum_channels(expected, actual, judged)))
-    every |= {
-        name: values
-        for name, values in every_error.items()
-        if name not in known or not equal_bytes(known[name], values)
-    }
     write_vectors(folder / _VALUES, every)
     written = replace(record, sha256=files_sha256(folder / _VALUES), outputs=described)
     Store(folder).write(folder / SCORES, written)
