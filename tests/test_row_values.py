@@ -6,27 +6,12 @@ import numpy as np
 import pytest
 from verdict_fixtures import answers, flipped
 
-from quantlab.statistics import CandidateSamples
 from quantlab.study.compare import Comparison
 from quantlab.study.task import Scoring
 from quantlab.types import KeptOutputs, TensorSpec, Timing
 
 N = 50
 LABELS = np.arange(N) % 10
-
-
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How often values of a row were computed: an entry for each time."""
-    calls: list[int] = []
-    of = CandidateSamples.of
-
-    def counting(*arguments: object) -> CandidateSamples:
-        calls.append(1)
-        return of(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(CandidateSamples, "of", counting)
-    return calls
 
 
 def opened(folder: Path, outputs: np.ndarray) -> Comparison:
@@ -43,35 +28,30 @@ def row(folder: Path, number: int) -> Path:
     return file
 
 
-def test_scores_and_notes_of_a_row_are_those_without_and_its_values_are_computed_once(
-    tmp_path: Path, computed: list[int]
-) -> None:
+def test_scores_and_notes_of_a_row_are_those_without_and_its_values_are_computed_once(tmp_path: Path) -> None:
     plain = opened(tmp_path, answers(LABELS, flipped(N, [3])))
     file = row(tmp_path, 5)
     known = plain.with_values()
+    scores, notes = plain.of(file), plain.notes(file)
 
-    assert known.of(file) == plain.of(file)
-    assert known.notes(file) == plain.notes(file)
+    assert known.of(file) == scores
+    file.unlink()  # what is computed again is missing now
+    assert known.of(file) == scores
+    assert known.notes(file) == notes
     assert known.values is not None
-    known.values.of(file)
-    assert len(computed) == 1
+    assert known.values.of(file) is known.values.of(file)
     known.values.forget(file)
-    known.values.of(file)
-    assert len(computed) == 2
+    with pytest.raises(FileNotFoundError):
+        known.values.of(file)
 
 
-def test_of_many_rows_the_last_four_are_held(tmp_path: Path, computed: list[int]) -> None:
+def test_of_many_rows_the_last_four_are_held(tmp_path: Path) -> None:
     values = opened(tmp_path, answers(LABELS)).with_values().values
     assert values is not None
     files = [row(tmp_path, number) for number in range(6)]
-    for file in files:
-        values.of(file)
-    assert len(computed) == 6
-    for file in files[2:]:
-        values.of(file)
-    assert len(computed) == 6
-    values.of(files[0])
-    assert len(computed) == 7
+    computed = [values.of(file) for file in files]
+    assert [values.of(file) for file in files[2:]] == computed[2:]  # the same objects, since equality is identity
+    assert values.of(files[0]) is not computed[0]
 
 
 def test_a_model_that_is_not_finite_on_a_sample_has_none(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ class SampleOptions:
     warn: Callable[[str], None] = lambda _: None
     """Called with a sentence where stored samples turn out to be damaged and are replaced, or what is not done."""
     reading: Callable[[], None] = lambda: None
-    """Called when new samples are being read, which keeps about one core busy: what follows may be prepared."""
+    """Called once the first new samples were read: reading keeps about one core busy, and another one may prepare the
+    next steps."""
     cut: Cut | None = None
     """How the scored samples are cut, if few of them are kept; None keeps all."""
     most_images: int = MOST_IMAGES

@@ -189,7 +189,10 @@ def _filled(
 
 
 def _told(blocks: Iterable[tuple[Block, Array]], reading: Callable[[], None]) -> Iterator[tuple[Block, Array]]:
-    """The same blocks; it is told when the first one is there, since its process may be forked from the same server."""
+    """The same blocks; `reading` is called after the first one.
+
+    Not before: the process that reads may be forked from the server that then starts to import.
+    """
     for number, one in enumerate(blocks):
         if not number:
             reading()
