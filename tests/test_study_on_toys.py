@@ -312,7 +312,10 @@ def lacks_an_op(_host, _start):
 def test_an_op_that_a_runtime_lacks(fallback, study):
     attic, cellar = Host("attic", before=lacks_an_op), Host("cellar")
     registries = with_hosts(attic.runtime(fallback="cellar"), cellar.runtime())
-    trial = trial_in(study(registries, runtimes=("attic",), fallback=fallback), "attic")
+    analyzed = study(registries, runtimes=("attic",), fallback=fallback)
+    trial, root = trial_in(analyzed, "attic"), analyzed.samples.folder.parents[2]
+    assert (root / "outputs").is_dir()
+    assert list(root.rglob("*.partial")) == []
     if fallback:
         assert (trial.ran_on, trial.notes[-1]) == ("cellar", "ran on cellar")
     else:

@@ -102,9 +102,16 @@ def _kept_in(folder: Path, context: Context, run: Run, samples: SampleSet) -> Ke
     except BaseException as error:
         context.progress.skip("run", samples.n)
         context.progress.end(run.step, str(error) or type(error).__name__)
+        if isinstance(error, MissingOp):  # no later call goes on with outputs of which there is none
+            shutil.rmtree(_partial(folder), ignore_errors=True)
         raise
     context.progress.end(run.step, "done")
     return outputs
+
+
+def _partial(folder: Path) -> Path:
+    """Where the outputs of a run are until they are complete."""
+    return folder.with_name(f"{folder.name}.partial")
 
 
 def run_first(context: Context, run: Run, samples: SampleSet, count: int) -> dict[str, npt.NDArray[Any]]:
@@ -171,7 +178,7 @@ def _output_name(spec: TensorSpec) -> str:
 
 
 def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = _partial(folder)
     progress = _resume(context, partial, run, samples)
     job = _job(run, samples, partial, progress.done)
     context.progress.advance(run.step, progress.done)
@@ -206,7 +213,7 @@ def _run_shards(context: Context, run: Run, samples: SampleSet, folder: Path) ->
     """Run all samples in shards, and join the outputs of the workers; what is joined is not needed any more."""
     sharding = context.sharding
     assert sharding is not None  # noqa: S101 (the caller has asked)
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = _partial(folder)
     _renewed(partial, run, samples)
 
     def advanced(samples: int) -> None:
@@ -241,7 +248,7 @@ def _completed(
 ) -> KeptOutputs:
     """Move complete outputs to their place, and record them."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name(f"{folder.name}.partial").rename(folder)
+    _partial(folder).rename(folder)
     files = {spec.name: folder / _output_name(spec) for spec in run.outputs}
     kept = KeptOutputs(
         files=files,
