@@ -37,11 +37,11 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
 
 
 def _begin_imports_of_workers(context: Context) -> None:
-    """Start importing what the children of workers need, if these are on this machine: reading leaves one core.
+    """Start importing what the children of workers need, if the workers are forks: reading leaves one core.
 
     Of a new study, the command has started it already; this is for one that gets more samples.
     """
-    if context.sharding is not None and context.sharding.options.address is None:
+    if context.sharding is not None and context.sharding.options.forks_workers:
         warm_up(python_environment(onednn=onednn()), context.pool.preload)
 
 

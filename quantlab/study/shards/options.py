@@ -12,6 +12,9 @@ _FOR_EACH_WORKER = 4
 """Shards for each worker if nothing is said: few, because each opens the artifact again, and enough that all workers
 end at about the same time."""
 
+_FORKED = "local"
+"""The engine whose workers are forks of this program."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardOptions:
@@ -21,7 +24,7 @@ class ShardOptions:
     """Number of shards; None cuts by `shard_size`, or without one as before, or into four for each worker."""
     shard_size: int | None = None
     """Samples of a shard, rounded up to whole batches."""
-    engine: str = "local"
+    engine: str = _FORKED
     """Name of the engine that carries the tasks to workers."""
     address: str | None = None
     """Address of the engine's cluster; None starts workers on this machine."""
@@ -56,6 +59,11 @@ class ShardOptions:
                 f"the workers of the cluster at '{self.address}' are started there, and --workers is {self.workers}; "
                 f"leave it out"
             )
+
+    @property
+    def forks_workers(self) -> bool:
+        """Whether the workers are forks of this program, whose fork server then serves their children, too."""
+        return self.engine == _FORKED
 
     def number(self, workers: int) -> int | None:
         """The number of shards for so many workers; None if the size of a shard is given."""
