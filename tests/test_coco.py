@@ -116,6 +116,14 @@ def test_boxes_of_a_crowd_are_neither_right_nor_wrong():
     assert mean_of(classes, np.ones((1, 1), np.int64)) == pytest.approx([1.0])
 
 
+def test_a_box_is_on_a_crowd_only_where_enough_of_it_is():
+    """57.5 % of the first box lie on the crowd: it counts at the 8 thresholds above, where it is wrong."""
+    crowd = [{"bbox": [0, 0, 10, 10], "category_id": 1, "iscrowd": 1}, {"bbox": [50, 50, 9, 9], "category_id": 1}]
+    boxes = [np.array([[4.25, 0, 10, 10, 0.9, 1], [50, 50, 9, 9, 0.8, 1]])]
+    classes = ranked_classes(annotations_of("coco-map", objects([crowd])), boxes)
+    assert mean_of(classes, np.ones((1, 1), np.int64)) == pytest.approx([(2 * 1 + 8 * 0.5) / 10])
+
+
 def test_a_box_that_is_nan_is_wrong():
     truth = annotations_of("coco-map", objects([np.array([[0, 0, 10, 10, 0]])]))
     boxes = [np.array([[np.nan, 0, 10, 10, 0.9, 0], [0, 0, 10, 10, np.nan, 0]])]
