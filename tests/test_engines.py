@@ -131,10 +131,11 @@ def test_an_engine_that_is_installed(name, tmp_path):
 
 
 @pytest.mark.starts_children
-def test_a_dask_scheduler_that_is_not_there(tmp_path):
+@pytest.mark.parametrize("address", ["nonsense", "tcp://nowhere:1"])
+def test_a_dask_scheduler_that_is_not_there(address, tmp_path):
     pytest.importorskip("distributed", reason="needs the extra 'dask'")
-    with pytest.raises(RuntimeUnavailable, match=r"^no Dask scheduler answers at 'nonsense'"):
-        ENGINES["dask"].start(EngineRequest("nonsense", None, tmp_path))
+    with pytest.raises(RuntimeUnavailable, match=rf"^no Dask scheduler answers at '{address}'"):
+        ENGINES["dask"].start(EngineRequest(address, None, tmp_path, connect_seconds=0.5))
 
 
 def refusing(*_: object, **__: object) -> None:

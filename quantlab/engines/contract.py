@@ -28,6 +28,8 @@ class EngineRequest:
     """Folder for logs."""
     modules: tuple[str, ...] = ()
     """What workers will call: those of this machine may import it before the first document."""
+    connect_seconds: float = 20
+    """How long a Dask scheduler is asked to answer; Ray waits as long as it sees fit."""
 
 
 class Workers(Protocol):

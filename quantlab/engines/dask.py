@@ -12,8 +12,6 @@ from quantlab.processes import Document, describe
 
 __all__ = ["ENGINE"]
 
-_CONNECT_SECONDS = 20
-
 _GONE = ("closing", "closed")
 """States of a client that did not find its scheduler again. While it closes, it takes documents and never answers."""
 
@@ -85,7 +83,7 @@ def _start(request: EngineRequest) -> Workers:
                 f"a Dask cluster could not be started on this machine ({describe(error)}); leave --engine out"
             ) from error
     try:
-        client = Client(request.address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        client = Client(request.address, timeout=request.connect_seconds, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise RuntimeUnavailable(
             f"no Dask scheduler answers at '{request.address}' ({describe(error)}); start one with 'dask scheduler', "
