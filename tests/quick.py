@@ -25,6 +25,7 @@ FIXTURES = {
     "odd_variants",
     "own_models",
     "real_variants",
+    "recurrent_begun",
     "small_models",
     "workbench",
 }

@@ -7,6 +7,7 @@ tests.
 PYTEST_DONT_REWRITE: test files import this module before pytest learns that it is a plugin too.
 """
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -21,7 +22,9 @@ import numpy as np
 import pytest
 from command_line import quantlab_in_process
 from kept import QUANTLAB, kept, make_in_fork
+from small_models import SmallModel
 
+from quantlab import AnalyzeOptions, analyze
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
 from quantlab.processes import Document, Emit, serve
@@ -45,6 +48,7 @@ from quantlab_reports import Table, trial_table
 __all__ = [
     "ALONE",
     "DIGITS",
+    "RECURRENT",
     "Heard",
     "a_failure",
     "a_study",
@@ -56,6 +60,7 @@ __all__ = [
     "own_models",
     "place",
     "read_study",
+    "recurrent_begun",
     "rezipped",
     "scores",
     "snapshot",
@@ -129,6 +134,46 @@ DIGITS = ("analyze", "digits.keras", "--data", "digits.npz", "--settings", "tfjs
 def place(digits_study: Path, tmp_path: Path) -> Path:
     """A copy of the prepared folder, to work in."""
     return shutil.copytree(digits_study, tmp_path / "place")
+
+
+RECURRENT = ("tfjs-uint8", "tfjs-uint8-per-channel", "tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32")
+"""The settings that tests study of `keras3_recurrent`."""
+
+
+@pytest.fixture(scope="session")
+def recurrent_begun(request: pytest.FixtureRequest, small_models: dict[str, SmallModel]) -> Callable[[Path], Path]:
+    """Makes a folder for a study of `keras3_recurrent` in which the model is opened and the variants are there.
+
+    To open a model of loops takes seconds, and so do its conversions. Beside the folder lie the model and samples,
+    `steps.npz`, which are to be named relative to it: an opened model is known by its path, too.
+    """
+
+    def make(folder: Path) -> None:
+        np.savez(folder / "steps.npz", x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
+        options = AnalyzeOptions(
+            settings=RECURRENT,
+            runtimes=("python",),
+            score_output="output_0",
+            layers=False,
+            costs=False,
+            out=folder / "study",
+        )
+        shutil.copy(small_models["keras3_recurrent"].path, folder)
+        with contextlib.chdir(folder):
+            analyze("keras3_recurrent.keras", data="steps.npz", options=options)
+
+    sources = ("study_fixtures.py", "small_models.py", "recurrent_models.py", *QUANTLAB)
+    begun = kept(request, "recurrent", sources, make)
+
+    def copy(out: Path) -> Path:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for file in ("keras3_recurrent.keras", "steps.npz"):
+            shutil.copy(begun / file, out.parent)
+        for part in ("model", "variants"):
+            shutil.copytree(begun / "study" / part, out / part)
+        return out
+
+    return copy
 
 
 def read_study(folder: Path) -> Study:

@@ -1,5 +1,6 @@
 """Recurrent models of Keras 2 and 3 in every format and runtime, or the reason why one cannot run them."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import pytest
 from contracts import convert
 from official import converted_officially, run_as_program
 from prepared_study import row
+from study_fixtures import RECURRENT
 
 from quantlab import AnalyzeOptions, analyze
 from quantlab.formats import FORMATS
@@ -26,42 +28,34 @@ pytestmark = pytest.mark.starts_children
 
 PYTHON, WASM, CPU = "python", "node-wasm", "node-cpu"
 SETTINGS = {
-    "keras3_recurrent": (
-        "tfjs-uint8",
-        "tfjs-uint8-per-channel",
-        "tflite-float16",
-        "tflite-dynamic",
-        "tflite-int8",
-        "onnx-float32",
-    ),
+    "keras3_recurrent": RECURRENT,
     "keras2_gru": ("tfjs-uint8", "tflite-float16"),
     "keras2_lstm": ("tfjs-uint8", "tflite-int8"),
 }
 
 
 @pytest.fixture(scope="module")
-def studies(small_models, tmp_path_factory) -> Mapping[str, Study]:
+def studies(small_models, recurrent_begun, tmp_path_factory) -> Mapping[str, Study]:
     """A study of each model with a given variant: what the official converter writes, or one of batch size 1.
 
     Both are made of a study without it, which then goes on: to open a recurrent model takes seconds.
     """
     folder = tmp_path_factory.mktemp("recurrent")
-    np.savez(folder / "data.npz", x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
+    recurrent_begun(folder / "keras3_recurrent.study")
 
     def made(name: str, given: Mapping[str, Path]) -> Study:
-        return analyze(
-            small_models[name].path,
-            data=str(folder / "data.npz"),
-            options=AnalyzeOptions(
-                settings=SETTINGS[name],
-                runtimes=(PYTHON, WASM, CPU) if name == "keras3_recurrent" else (PYTHON, WASM),
-                variants=given,
-                score_output="output_0" if name == "keras3_recurrent" else None,
-                layers=False,
-                costs=False,
-                out=folder / f"{name}.study",
-            ),
+        options = AnalyzeOptions(
+            settings=SETTINGS[name],
+            runtimes=(PYTHON, WASM, CPU) if name == "keras3_recurrent" else (PYTHON, WASM),
+            variants=given,
+            score_output="output_0" if name == "keras3_recurrent" else None,
+            layers=False,
+            costs=False,
+            out=folder / f"{name}.study",
         )
+        model = "keras3_recurrent.keras" if name == "keras3_recurrent" else small_models[name].path
+        with contextlib.chdir(folder):
+            return analyze(model, data="steps.npz", options=options)
 
     first = {name: made(name, {}) for name in SETTINGS}
     official = _officially({name: _source(first[name]) for name in ("keras3_recurrent", "keras2_lstm")}, folder)

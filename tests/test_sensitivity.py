@@ -302,19 +302,18 @@ def test_swapped_weights_give_what_a_converted_artifact_gives(uneven, cause_mode
 
 
 @pytest.mark.starts_children
-def test_weights_that_cannot_be_swapped_are_converted(small_models, tmp_path):
+def test_weights_that_cannot_be_swapped_are_converted(recurrent_begun, tmp_path, monkeypatch):
     """The constants of loops stay as they are in a running graph."""
-    data = tmp_path / "steps.npz"
-    np.savez(data, x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
     options = AnalyzeOptions(
         settings=("tfjs-uint8",),
         runtimes=("python",),
         score_output="output_0",
         layers=False,
         costs=False,
-        out=tmp_path / "loops.study",
+        out=recurrent_begun(tmp_path / "loops.study"),
     )
-    analyze(small_models["keras3_recurrent"].path, data=str(data), options=options)
+    monkeypatch.chdir(tmp_path)
+    analyze("keras3_recurrent.keras", data="steps.npz", options=options)
     measured = measure_sensitivity(options.out)
     kernels = [part for part in measured.parts if part.weights >= 9 and "/while/body/" in part.part]
     assert {part.name for part in kernels} >= {"lstm_1", "gru", "simple_rnn", "bidirectional/forward_lstm"}
