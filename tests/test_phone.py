@@ -193,9 +193,9 @@ def _disturb(context: BrowserContext, page: Page) -> None:
     time.sleep(2)
     context.set_offline(False)
     devtools = context.new_cdp_session(page)
-    for state in ("frozen", "active"):
-        devtools.send("Page.setWebLifecycleState", {"state": state})
-        time.sleep(2)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(2)
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
 
 
 def _refuse_wrong_token(page: Page, address: str) -> None:

@@ -13,7 +13,7 @@ from quantlab.gate.kept_scores import refuse_scores_only
 from quantlab.models import ModelFile, ModelOptions
 from quantlab.names import choose, excerpt
 from quantlab.npy import mapped
-from quantlab.processes import describe
+from quantlab.processes import describe, onednn, python_environment, warm_up
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
@@ -182,6 +182,8 @@ class _Measuring:
     def run(self) -> None:
         """Outputs, then layers, then times; each is stored before the next begins."""
         self.context.progress.plan("run", len(self.planned) * self.study.samples.n)
+        if self.options.layers:  # those of the reference are read on this machine, which is idle until then
+            warm_up(python_environment(onednn=onednn()), self.context.pool.preload)
         done: list[ImportedOutputs] = []
         try:
             done.extend(self._rows())
