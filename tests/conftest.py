@@ -65,6 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quick.longest_first(items)
 
 
+@pytest.fixture(autouse=True)
+def _same_current_folder() -> Iterator[None]:
+    """The next test begins in the folder of this one: there may be a `quantlab.toml` in another."""
+    before = Path.cwd()
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real models and data; an older Keras is given the model that Keras 3.15 wrote without its new options."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -136,7 +137,12 @@ def test_no_room_for_samples(place):
     before = snapshot(place / "digits.study")
     limited = ["prlimit", f"--fsize={100_000}"]
     done = run_quantlab(*ANALYZE.split(" "), "--data", "digits.npz", cwd=place, before=limited)
-    refused(done, "File too large; fix this and run the same command again to continue")
+    said = re.sub(r"\.writing-\w+", ".writing-x", done.stderr)
+    refused(
+        replace(done, stderr=said),
+        "File too large: 'digits.study/samples/.writing-x/data/input-image.npy'; fix this and run the same command "
+        "again to continue",
+    )
     assert snapshot(place / "digits.study") == before
 
 

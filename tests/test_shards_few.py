@@ -1,6 +1,7 @@
 """Studies in shards that keep few samples: the same figures and scores, however few are on the disk."""
 
 import _thread
+import contextlib
 import json
 import os
 import shutil
@@ -397,8 +398,8 @@ def test_the_key_of_a_table_and_the_option_of_a_batch(place):
         '[analyze]\nmodel = "digits.keras"\ndata = "loader:batches"\nsettings = ["tflite-dynamic"]\n'
         'runtimes = ["python"]\nstore = "scores"\nshard_size = 96\nkeep_samples = "few"\nworkers = 1\n'
     )
-    os.chdir(place)
-    write_loader()
+    with contextlib.chdir(place):
+        write_loader()
     said = quantlab_in_process("analyze", "--no-layers", "--no-costs", "--out", "few.study", cwd=place)
     assert said.status == 0, said.stderr
     samples = json.loads((place / "few.study" / "study.json").read_text())["samples"]
