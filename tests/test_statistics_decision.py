@@ -206,3 +206,9 @@ def test_the_guide_shows_what_is_enumerated(heading, rule):
     for n in (50, 200):
         first, *rest = interval_coverage.docs_row(n, rule)
         assert shown[first] == rest
+
+
+def test_figures_that_no_measurement_gives_need_a_number_that_is_none():
+    """As a malformed statement holds them: their squares are beyond the largest float."""
+    assert missing_samples(bounded(0.0, -1.0, 1e200), 0.005) is None
+    assert missing_samples(bounded(0.0, -1.0, 1.0), 1e200) == 1

@@ -32,12 +32,17 @@ _ROUNDING: Mapping[Towards, str] = {"up": ROUND_CEILING, "down": ROUND_FLOOR, "n
 
 _MOST_DECIMALS = 12
 
+_MOST_WITH_DECIMALS = 1e15
+"""Larger numbers have no decimals as floats; only a malformed file holds such a figure."""
+
 
 def rounded_up(value: float, below: float = math.inf, *, decimals: int = 2) -> str:
     """Round an upper bound up, with more decimals if it would otherwise reach a margin that it is below.
 
     >>> rounded_up(0.1312), rounded_up(0.4981, below=0.5), rounded_up(0.5012, below=0.5)
     ('0.14', '0.499', '0.51')
+    >>> rounded_up(1.7976931e306)
+    '1.7977e+306'
     """
     return _rounded(value, math.ceil, lambda shown: shown < below or value >= below, decimals)
 
@@ -62,6 +67,8 @@ def decimals_of(loss: Loss) -> int:
 def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[float], bool], decimals: int) -> str:
     if not math.isfinite(value):
         return "∞" if value == math.inf else "−∞" if value == -math.inf else "NaN"
+    if abs(value) > _MOST_WITH_DECIMALS:
+        return outward(value, "up" if towards is math.ceil else "down", digits=6)
     for digits in range(decimals, decimals + 5):
         # Binary fractions miss decimals by about 1e-9; this error must not round a bound up by a whole step.
         shown = towards(round(value * 10**digits, 9)) / 10**digits

@@ -148,7 +148,7 @@ def needed_for_bound(width: float, distance: float, *, n: int, confidence: float
         None if no number is enough: the figure equals the limit, or nothing is known of the width.
     """
     deviation = width / _quantile(confidence)
-    needed = _decisive(deviation**2 * n, distance, confidence)
+    needed = _decisive(deviation * deviation * n, distance, confidence)
     return math.ceil(needed) if math.isfinite(needed) else None
 
 
@@ -156,7 +156,8 @@ def _decisive(variance: float, distance: float, confidence: float) -> float:
     """Number of samples of this variance that can resolve a difference of `distance` from 0; infinite for 0."""
     if distance < _NO_DISTANCE or not math.isfinite(variance) or not math.isfinite(distance):
         return math.inf
-    return (_quantile(confidence) + _quantile(_POWER)) ** 2 * variance / distance**2
+    # A product of large floats is infinite; a power of one would raise an error.
+    return (_quantile(confidence) + _quantile(_POWER)) ** 2 * variance / (distance * distance)
 
 
 def _quantile(confidence: float) -> float:
