@@ -134,7 +134,8 @@ def write_row(
             rows = ErrorRows.of(expected, actual, scored=judged)
             errors = _prefixed(f"errors/{place}/", _arrays_of_rows(rows))
             every_error |= errors
-            every |= {one: it for one, it in errors.items() if one not in known or not equal_bytes(known[one], it)}
+            equal = {key for key, values in errors.items() if key in known and equal_bytes(known[key], values)}
+            every |= {key: values for key, values in errors.items() if key not in equal}
             if reference != own:
                 every |= _prefixed(f"sums/{place}/", arrays_of_sums(sum_channels(expected, actual, judged)))
     write_vectors(folder / _VALUES, every)

@@ -148,11 +148,11 @@ def local_shard(path: Path, name: str) -> Shard:
     """A file of this machine; if it was removed since it was found, a SamplesError says so."""
 
     def size() -> int:
-        with _removed(name):
+        with _naming_removed(name):
             return path.stat().st_size
 
     def read(first: int, last: int) -> bytes:
-        with _removed(name), path.open("rb") as file:
+        with _naming_removed(name), path.open("rb") as file:
             file.seek(first)
             return file.read(last - first)
 
@@ -160,7 +160,7 @@ def local_shard(path: Path, name: str) -> Shard:
 
 
 @contextmanager
-def _removed(name: str) -> Iterator[None]:
+def _naming_removed(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
