@@ -4,6 +4,7 @@ A worker uses one thread, so that two workers keep two cores busy. oneDNN is on,
 unless TF_ENABLE_ONEDNN_OPTS=0 is set.
 """
 
+import functools
 import platform
 from dataclasses import replace
 from importlib.metadata import version
@@ -44,7 +45,7 @@ def environment(format_: Format) -> dict[str, str]:
 def environment_of(executor: PythonExecutor, *more: str) -> dict[str, str]:
     """The same for an executor, with the versions of further packages."""
     chosen = {"onednn": "on" if onednn() else "off"} if "tensorflow" in executor.packages else {}
-    versions = {name: version(name) for name in (*executor.packages, *more)}
+    versions = {name: _installed(name) for name in (*executor.packages, *more)}
     return {**versions, **executor.facts, **chosen, "threads": "1", **_machine()}
 
 
@@ -52,6 +53,10 @@ def reference_environment(kind: str) -> dict[str, str]:
     """The same for a reference that TensorFlow opens."""
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
     return environment_of(REFERENCE, *([library] if library else []))
+
+
+_installed = functools.cache(version)
+"""The version of a package; a process imports one only, and a worker asks for each shard."""
 
 
 def _machine() -> dict[str, str]:

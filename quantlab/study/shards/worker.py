@@ -7,7 +7,6 @@ finds there. So a worker holds one variant for each task that it runs at the sam
 import atexit
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -37,7 +36,7 @@ __all__ = ["run_task"]
 
 def run_task(document: Document) -> Document:
     """Run a task, unless its result exists, and answer with a document; a failure of the variant is an answer, too."""
-    own, theirs = version("quantlab"), str(document.get("quantlab"))
+    own, theirs = this_worker().versions["quantlab"], str(document.get("quantlab"))
     if own != theirs:  # before the task is read, whose fields another version does not know
         return Failed(_differs(this_worker().host, {"quantlab": own}, {"quantlab": theirs})).document()
     return _answer(task_from(document)).document()
