@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
 from quantlab.samples import SampleOptions, open_parts
 from quantlab.samples.duplicates import Copies, Fingerprints, PlacedFingerprints
 from quantlab.samples.groups import group_codes
-from quantlab.samples.near import NEAR_DISTANCE, STEPS
+from quantlab.samples.near import NEAR_DISTANCE, STEPS, Thumbnails
 from quantlab.samples.source import HeldTensor, Source, pieces
 from quantlab.types import Duplicate, Duplicates, TensorSpec
 from quantlab_reports import RENDERINGS, Selection
@@ -165,6 +165,38 @@ def test_what_is_near_is_found_among_many_that_are_not():
     assert (between > NEAR_DISTANCE - 1e-6).all()
     near = thumbnails.at(members).near(thumbnails.at(leads))
     np.testing.assert_array_equal(near, apart[np.ix_(members, leads)].min(axis=1) <= NEAR_DISTANCE + 1e-9)
+
+
+def noisy_thumbnails(kinds, n, shape, random):
+    """Thumbnails around those of some kinds, so that many of one kind are about as far apart as nearly equal ones."""
+    noise = random.integers(-2, 3, (n, kinds.shape[1])) * random.random((n, kinds.shape[1])).round()
+    values = kinds[random.integers(0, len(kinds), n)] + (noise * random.random((n, 1)) * 1.5).round()
+    return Thumbnails(values.clip(-127, 127).astype(np.int8), shape, random.random(n) < 0.1)
+
+
+@given(
+    n=st.integers(0, 300),
+    others=st.integers(0, 60),
+    shape=st.tuples(st.integers(1, 16), st.integers(1, 16)),
+    colours=st.sampled_from((0, 3)),
+    kinds=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(n=4500, others=40, shape=(16, 16), colours=0, kinds=30, seed=0)
+@example(n=900, others=512, shape=(16, 16), colours=0, kinds=30, seed=0)
+@example(n=900, others=513, shape=(16, 16), colours=0, kinds=30, seed=0)
+@example(n=900, others=500, shape=(16, 16), colours=3, kinds=1, seed=0)
+def test_near_thumbnails_of_others_are_those_of_all_pairs(n, others, shape, colours, kinds, seed):
+    random = np.random.default_rng(seed)
+    grey = shape[0] * shape[1]
+    drawn = random.integers(-64, 65, (kinds, grey + colours))
+    mine, theirs = (noisy_thumbnails(drawn, count, shape, random) for count in (n, others))
+    found = np.zeros(n, np.bool_)
+    for one in theirs.values[~theirs.flat].astype(np.int32):
+        difference = mine.values - one
+        near = np.sqrt((difference[:, :grey] ** 2).mean(axis=1)) / STEPS <= NEAR_DISTANCE
+        found |= near & (np.abs(difference[:, grey:]) <= 2 * NEAR_DISTANCE * STEPS).all(axis=1)
+    np.testing.assert_array_equal(mine.near(theirs), found & ~mine.flat)
 
 
 def test_near_samples_of_another_set():

@@ -51,6 +51,11 @@ only if very many images are nearly equal, as those of a camera that stands stil
 _COMPARED_PAIRS = 2**14
 _ROWS = 2**12
 """Thumbnails whose means are computed at a time."""
+_FEW = 512
+"""Most others with which each block of rows is compared, of which one projection leaves few for a row."""
+_PRODUCT = (128, 31)
+"""Rows and columns of a product of matrices that OpenBLAS computes in one thread (2¹⁸ multiplications). Its other ones
+wait in loops for many milliseconds after each larger product, on a core that makes the next thumbnails."""
 
 
 _Rows = int | NDArray[np.intp]
@@ -114,6 +119,10 @@ class Thumbnails:
         """Which are near to one of `others`: (n,)."""
         found = np.zeros(len(self.flat), np.bool_)
         if self.shape != others.shape or self.values.shape[1] != others.values.shape[1]:
+            return found
+        if len(others.flat) <= _FEW:
+            for rows, columns in _pairs_with_few(self, others):
+                found[rows[self._apart(rows, others, columns) <= NEAR_DISTANCE]] = True
             return found
         mine, theirs = _Sorted.of(self), _Sorted.of(others)
 
@@ -227,11 +236,64 @@ class _Sorted:
             yield from self._tiles(rows[first : last + 1], others, columns[begin:end], sizes[1:])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Thumbnails of a block, in the order of a projection, as factors of the squares of their distances."""
+
+    order: NDArray[np.intp]
+    """(m,): their positions among all."""
+    places: NDArray[np.float32]
+    """(m,): their projections, ascending."""
+    left: NDArray[np.float32]
+    """(m, at most 66): see `_left`."""
+    right: NDArray[np.float32]
+    """(m, at most 66): see `_right`."""
+
+    @classmethod
+    def of(cls, thumbnails: Thumbnails, start: int, stop: int) -> Self:
+        rows = start + np.flatnonzero(~thumbnails.flat[start:stop])
+        means, height = _block_means(thumbnails.values[rows], thumbnails.shape)
+        coarse = means.astype(np.float32)
+        across = _direction(height, coarse.shape[1] // height).astype(np.float32)
+        places = np.einsum("ij,j->i", coarse, across)  # without threads, as `_PRODUCT`
+        order = np.argsort(places)
+        coarse = coarse[order]
+        return cls(rows[order], places[order], _left(coarse), _right(coarse))
+
+
+def _pairs_with_few(thumbnails: Thumbnails, few: Thumbnails) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Positions of thumbnails, and of those few that each may be near to, pair by pair."""
+    others, (tile_rows, tile_columns) = _Block.of(few, 0, len(few.flat)), _PRODUCT
+    for start in range(0, len(thumbnails.flat), _ROWS):
+        own = _Block.of(thumbnails, start, start + _ROWS)
+        found = [(own.order[:0], others.order[:0])]
+        for first in range(0, len(own.order), tile_rows):
+            last = min(first + tile_rows, len(own.order))
+            begin = int(np.searchsorted(others.places, own.places[first] - _reach()))
+            end = int(np.searchsorted(others.places, own.places[last - 1] + _reach(), "right"))
+            for column in range(begin, end, tile_columns):
+                near = _within(own.left[first:last], others.right[column : min(end, column + tile_columns)])
+                rows, columns = np.nonzero(near)
+                found.append((own.order[first + rows], others.order[column + columns]))
+        yield np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found])
+
+
 def _may_be_near(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of some may be near to which of others: (mine, theirs)."""
-    # The square of a difference as one product: |a|² + |b|² − 2 a·b.
-    left = np.hstack([-2 * mine, _squares(mine), np.ones((len(mine), 1), np.float32)])
-    right = np.hstack([theirs, np.ones((len(theirs), 1), np.float32), _squares(theirs)])
+    return _within(_left(mine), _right(theirs))
+
+
+def _left(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of the left factor: the square of a difference is one product, |a|² + |b|² − 2 a·b."""
+    return np.hstack([-2 * coarse, _squares(coarse), np.ones((len(coarse), 1), np.float32)])
+
+
+def _right(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of the right factor."""
+    return np.hstack([coarse, np.ones((len(coarse), 1), np.float32), _squares(coarse)])
+
+
+def _within(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.bool_]:
     near: NDArray[np.bool_] = left @ right.T <= np.float32(NEAR_DISTANCE**2 + _ROUNDING)
     return near
 
@@ -255,21 +317,21 @@ def _coarse(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDArray[n
 
 
 def _block_means(values: NDArray[np.int8], shape: tuple[int, int]) -> tuple[NDArray[np.float64], int]:
-    means: NDArray[np.float64] = values[:, : shape[0] * shape[1]].reshape(-1, *shape).astype(np.float64)
-    weights = []
+    sums, weights, sizes = values[:, : shape[0] * shape[1]].reshape(-1, *shape), [], []
     for axis, length in enumerate(shape, start=1):
         pieces = min(_COARSE, length)
         starts = np.arange(pieces) * length // pieces
-        sizes = np.diff(starts, append=length)
         if length == 2 * pieces:  # the usual length; adding views is several times as fast as reduceat
             before = (slice(None),) * axis
-            sums = means[(*before, slice(0, None, 2))] + means[(*before, slice(1, None, 2))]
+            halves = sums[(*before, slice(0, None, 2))], sums[(*before, slice(1, None, 2))]
+            sums = np.add(*halves, dtype=np.int16)
         else:
-            sums = np.add.reduceat(means, starts, axis=axis)
-        means = sums / (sizes[:, None] if axis == 1 else sizes)
-        weights.append(sizes / length)
-    weighted = means * np.sqrt(np.multiply.outer(*weights)) / STEPS
-    return weighted.reshape(len(values), weighted.shape[1] * weighted.shape[2]), weighted.shape[1]
+            sums = np.add.reduceat(sums, starts, axis=axis, dtype=np.int16)
+        sizes.append(np.diff(starts, append=length))
+        weights.append(sizes[-1] / length)
+    # A thumbnail has at most 16 rows, and a block one or two: sums are exact, and so is division by sizes and steps.
+    scale = np.sqrt(np.multiply.outer(*weights)) / np.multiply.outer(*sizes) / STEPS
+    return (sums * scale).reshape(len(values), scale.size), len(scale)
 
 
 def _direction(height: int, width: int) -> NDArray[np.float64]:
