@@ -72,9 +72,24 @@ class _Called:
         Raises:
             QuantlabError: Of the kind that was asked for, whatever the function does but answer.
         """
-        answer = None
+        self.send(request)
+        return self.answer()
+
+    def send(self, request: Request) -> None:
+        """Ask for something whose `answer` is taken later; nothing else is asked for before.
+
+        Raises:
+            QuantlabError: See `ask`.
+        """
         try:
             self._child.send(tagged(request, "request"))
+        except ChildDied as error:
+            raise self._died(error) from error
+
+    def answer(self) -> Document | None:
+        """See `ask`."""
+        answer = None
+        try:
             for message in self._child.messages(self._stall_seconds):
                 if message["type"] == "failed":
                     raise self._error(self._reason(message))
@@ -85,11 +100,14 @@ class _Called:
                 f"if it only needs longer, {self._remedy}"
             ) from error
         except ChildDied as error:
-            raise self._error(
-                f"the {self._what} '{self._text}' ended its process instead of returning ({error}); call it directly "
-                f"to see where"
-            ) from error
+            raise self._died(error) from error
         return answer
+
+    def _died(self, error: ChildDied) -> QuantlabError:
+        return self._error(
+            f"the {self._what} '{self._text}' ended its process instead of returning ({error}); call it directly "
+            f"to see where"
+        )
 
     def _reason(self, message: Document) -> str:
         if message.get("expected"):
@@ -126,13 +144,19 @@ class CalledLoader:
         return self._called.endless
 
     def elements(self) -> Iterator[Given]:
-        """All that it gives, one after the other."""
-        while group := self.take(Next()):
+        """All that it gives, one after the other: it makes the next ones while the caller looks at these."""
+        self._called.send(Next())
+        while group := self._answered():
+            self._called.send(Next())
             yield from group
 
     def take(self, request: Next) -> list[Given]:
-        """The next things that it gives; none at its end. They are valid until the next call."""
-        answer = self._called.ask(request)
+        """The next things that it gives, and no more; none at its end. They are valid until the next call."""
+        self._called.send(request)
+        return self._answered()
+
+    def _answered(self) -> list[Given]:
+        answer = self._called.answer()
         if answer is None:
             return []
         element = Element(**{key: value for key, value in answer.items() if key != "type"})

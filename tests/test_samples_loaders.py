@@ -1,6 +1,7 @@
 """A user's own module:function as a source of samples."""
 
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from quantlab.errors import SamplesError
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.loaders import open_loader
 from quantlab.types import TensorSpec
+from quantlab.user_functions import called_loader
 from tests.memory import anonymous_bytes
 
 pytestmark = pytest.mark.starts_children
@@ -191,6 +193,23 @@ def test_a_function_that_never_ends():
 def test_the_function_is_called_twice():
     opened("loaders:counted")
     assert Path("calls").read_text() == "called called "
+
+
+def test_a_function_makes_samples_while_others_are_looked_at_and_runs_no_further_ahead():
+    Path("loaders.py").write_text(
+        "import numpy as np\nfrom pathlib import Path\n"
+        "def large():\n    for n in range(3):\n        Path(f'begun-{n}').touch()\n"
+        "        yield np.full(2**20, n, 'float32')\n"
+    )
+    began, until = [], time.monotonic() + 60
+    with called_loader("loaders:large", SamplesError) as called:
+        for given in called.elements():  # each is large enough to be sent alone
+            number = int(given.arrays[""][0])
+            while not Path(f"begun-{min(number + 1, 2)}").exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            began.append((number, sorted(path.name for path in Path().glob("begun-*"))))
+    names = ["begun-0", "begun-1", "begun-2"]
+    assert began == [(0, names[:2]), (1, names), (2, names)]
 
 
 def test_scalar_samples_of_several_inputs():
