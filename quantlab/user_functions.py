@@ -121,15 +121,31 @@ class _Called:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a loader gave at once."""
+    """What a loader gave at once: an element, or several of equal shapes whose arrays are stacked."""
 
     arrays: Mapping[str, Array]
-    """By name; the name is empty for bare samples. Valid until the next element."""
+    """By name; the name is empty for bare samples. Valid until the next of these."""
     labels: Array | None
     whole: bool
     """Whether it is all there is, and so surely no single sample."""
     refused: Mapping[str, str]
     """Name → why that is no array."""
+    count: int | None = None
+    """Number of elements that are stacked; None for an element alone."""
+
+    def apart(self) -> "list[Given]":
+        """Each element alone."""
+        if self.count is None:
+            return [self]
+        return [
+            Given(
+                {name: array[place, ...] for name, array in self.arrays.items()},
+                None if self.labels is None else self.labels[place, ...],
+                self.whole,
+                self.refused,
+            )
+            for place in range(self.count)
+        ]
 
 
 class CalledLoader:
@@ -146,33 +162,23 @@ class CalledLoader:
     def elements(self) -> Iterator[Given]:
         """All that it gives, one after the other: it makes the next ones while the caller looks at these."""
         self._called.send(Next())
-        while group := self._answered():
+        while (given := self._answered()) is not None:
             self._called.send(Next())
-            yield from group
+            yield given
 
-    def take(self, request: Next) -> list[Given]:
-        """The next things that it gives, and no more; none at its end. They are valid until the next call."""
+    def take(self, request: Next) -> Given | None:
+        """The next elements that it gives, and no more; None at its end."""
         self._called.send(request)
         return self._answered()
 
-    def _answered(self) -> list[Given]:
+    def _answered(self) -> Given | None:
         answer = self._called.answer()
         if answer is None:
-            return []
+            return None
         element = Element(**{key: value for key, value in answer.items() if key != "type"})
         arrays = {name: _read(file) for name, file in element.arrays.items()}
         labels = None if element.labels is None else _read(element.labels)
-        if element.count is None:
-            return [Given(arrays, labels, element.whole, element.refused)]
-        return [
-            Given(
-                {name: array[place, ...] for name, array in arrays.items()},
-                None if labels is None else labels[place, ...],
-                element.whole,
-                element.refused,
-            )
-            for place in range(element.count)
-        ]
+        return Given(arrays, labels, element.whole, element.refused, element.count)
 
     def end(self) -> None:
         """Close the generator that it returned, and wait until that has cleared up."""

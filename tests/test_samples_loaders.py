@@ -98,6 +98,8 @@ MODULE = """
         yield X[..., 0], Y
     def objects(): return [[1], [2, 3]]
     def label_objects(): return X, np.array([None] * 10)
+    def too_few_labels_of_batches(): return iter([(X[:4], Y[:3])] * 2)
+    def one_label_of_a_batch(): return iter([(X[:4], 1)] * 2)
     def too_few_labels(): return X, Y[:9]
     def changing_labels():
         yield X[0], np.zeros(2)
@@ -212,6 +214,25 @@ def test_a_function_makes_samples_while_others_are_looked_at_and_runs_no_further
     assert began == [(0, names[:2]), (1, names), (2, names)]
 
 
+def test_single_samples_are_read_together_and_batches_of_other_lengths_too():
+    Path("loaders.py").write_text(
+        "import numpy as np\nX = np.arange(24000, dtype='float32').reshape(2000, 4, 3, 1)\nY = np.arange(2000)\n"
+        "def single():\n    yield from zip(X, Y)\n"
+        "def batches():\n    for n in range(0, 2000, 2):\n"
+        "        yield np.asfortranarray(X[n : n + 2]), Y[n : n + 2]\n        yield X[:0], []\n"
+        "def growing():\n    for n in range(63):\n        begin = n * (n + 1) // 2\n"
+        "        yield X[begin : begin + n + 1], Y[begin : begin + n + 1]\n"
+    )
+    whole = np.arange(24000, dtype=np.float32).reshape(2000, 4, 3, 1)
+    for name, most, labels in (("single", 1000, "int64"), ("batches", 2000, "float64"), ("growing", 63, "int64")):
+        source = open_loader(f"loaders:{name}", inputs=[IMAGE])
+        blocks = [block["image"].copy() for block in source.read(np.arange(1, source.n))]
+        np.testing.assert_array_equal(np.concatenate(blocks), whole[1 : source.n])
+        np.testing.assert_array_equal(source.labels, np.arange(source.n))
+        assert source.labels.dtype == labels  # an empty list is of floats, so all labels are
+        assert len(blocks) <= most
+
+
 def test_scalar_samples_of_several_inputs():
     Path("loaders.py").write_text(
         "def pairs():\n    for n in range(5):\n        yield {'a': n, 'b': [n, n]}, n * 0.5\n"
@@ -265,7 +286,7 @@ def test_another_second_pass_is_refused(function):
             "loaders:constant",
             "the module 'loaders' has no function 'constant'; choose from 'Dataset', 'alone', 'arrays', 'batches', "
             "'by_name', 'by_name_and_labels', 'changing_labels', 'counted', 'crashing', 'dataset' "
-            "and 25 more",
+            "and 27 more",
             id="what is no function",
         ),
         pytest.param(
@@ -336,6 +357,18 @@ def test_another_second_pass_is_refused(function):
             "'loaders:too_few_labels' holds 10 samples of 'image' but 9 of 'labels'; give the same "
             "number of samples for every input",
             id="a label too few",
+        ),
+        pytest.param(
+            "loaders:too_few_labels_of_batches",
+            "'loaders:too_few_labels_of_batches' holds 4 samples of 'image' but 3 of 'labels'; give the same "
+            "number of samples for every input",
+            id="a label too few in each batch",
+        ),
+        pytest.param(
+            "loaders:one_label_of_a_batch",
+            "'loaders:one_label_of_a_batch' holds 4 samples of 'image' but 0 of 'labels'; give the same number of "
+            "samples for every input",
+            id="a label for each batch",
         ),
     ],
 )

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import counted, shape_words
-from quantlab.samples.check import check_tensor, fits
+from quantlab.samples.check import check_tensor, fits, model_dtype
 from quantlab.samples.labels import to_labels
 from quantlab.samples.source import (
     Array,
@@ -22,11 +23,11 @@ from quantlab.samples.source import (
     HeldTensor,
     SampleOptions,
     Source,
-    block_rows,
     match_names,
     only_input,
     pieces,
     raw_bytes,
+    sample_bytes,
     sample_count,
 )
 from quantlab.types import TensorSpec
@@ -44,7 +45,9 @@ class _Batch:
     inputs: Block
     labels: Array | None
     single: bool = False
-    """Whether the element was one sample, without a dimension for samples."""
+    """Whether an element was one sample, without a dimension for samples."""
+    elements: int = 1
+    """Number of elements with as many samples each."""
 
     @property
     def n(self) -> int:
@@ -72,6 +75,8 @@ class _Digest:
         return {name: digest.hexdigest() for name, digest in self._hashes.items()}
 
 
+_PIECE_BYTES = 2**20
+"""Size of written samples that are passed on at once: larger ones leave the cache of a core before they are hashed."""
 _LABELS_APART = 4096
 """Most arrays of labels that are kept apart: one for each sample would take 15 times the memory of its label."""
 
@@ -86,11 +91,13 @@ class _Labels:
     apart: list[Array] = field(default_factory=list)
     """Of one batch each, behind the others."""
 
-    def add(self, labels: Array) -> None:
-        self.apart.append(labels.copy())
-        if len(self.apart) == _LABELS_APART:
-            self.joined.append(_concatenated(self.apart, self.text))
-            self.apart.clear()
+    def add(self, labels: Array, elements: int) -> None:
+        copied, size = labels.copy(), -(-len(labels) // elements)
+        # Apart, because a message names an array that has another shape by its number.
+        self.apart += [copied[place : place + size] for place in range(0, max(1, len(copied)), max(1, size))]
+        while len(self.apart) >= _LABELS_APART:
+            self.joined.append(_concatenated(self.apart[:_LABELS_APART], self.text))
+            del self.apart[:_LABELS_APART]
 
     def all(self, n: int) -> Array | None:
         """Those of all n samples, as they are stored; None without any."""
@@ -134,8 +141,8 @@ class _Loader:
             UsageError: If it has no end, and nothing says how many samples are wanted.
         """
         with called_loader(self.text, SamplesError, self.options.stall_seconds) as called:
-            batches = self._beginning(called) if called.endless else map(self._batch, called.elements())
-            yield self._checked(batches), called.endless
+            every = chain.from_iterable(map(self._batches, called.elements()))
+            yield self._checked(self._beginning(called) if called.endless else every), called.endless
 
     def _checked(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
         first: _Batch | None = None
@@ -160,12 +167,12 @@ class _Loader:
                 f"samples are scored, or give a loader that ends"
             )
         asked, empty = Next(most=1), 0  # the first one tells whether elements are batches
-        while left > 0 and (group := called.take(asked)):
-            for batch in map(self._batch, group):
+        while left > 0 and (given := called.take(asked)) is not None:
+            for batch in self._batches(given):
                 yield batch.beginning(max(left, 0))
                 left -= batch.n
-                empty = 0 if batch.n else empty + 1
-                if empty == MOST_EMPTY:
+                empty = 0 if batch.n else empty + batch.elements
+                if empty >= MOST_EMPTY:
                     raise SamplesError(
                         f"the loader '{self.text}' gave {MOST_EMPTY:,} batches without samples in a row, and has no "
                         f"end, as its attribute 'endless' says; give samples, or a loader that ends"
@@ -173,19 +180,43 @@ class _Loader:
                 asked = Next(most=left, batches=not batch.single)
         called.end()
 
+    def _batches(self, given: Given) -> list[_Batch]:
+        """The elements as one batch, which a program handles many times as fast as single samples, or each alone."""
+        joined = None if given.count is None else self._joined(given, given.count)
+        return [self._batch(one) for one in given.apart()] if joined is None else [joined]
+
+    def _joined(self, given: Given, count: int) -> _Batch | None:
+        """Stacked elements as one batch; None if they are batches whose arrays differ in length."""
+        arrays, labels = self._named(given)
+        if self._are_single(arrays, leading=1):
+            return _Batch(arrays, labels, single=True, elements=count)
+        lengths = {values.shape[1:2] for values in (*arrays.values(), *([] if labels is None else [labels]))}
+        if len(lengths) > 1 or () in lengths:
+            return None
+        (length,) = lengths.pop()
+        flat = {name: values.reshape(count * length, *values.shape[2:]) for name, values in arrays.items()}
+        return _Batch(
+            flat, None if labels is None else labels.reshape(count * length, *labels.shape[2:]), elements=count
+        )
+
     def _batch(self, given: Given) -> _Batch:
-        labels = given.labels
+        arrays, labels = self._named(given)
+        if not given.whole and self._are_single(arrays, leading=0):
+            return _Batch({name: values[None] for name, values in arrays.items()}, _one(labels), single=True)
+        return _Batch(arrays, labels)
+
+    def _are_single(self, arrays: Block, *, leading: int) -> bool:
+        return all(_single(spec, arrays[spec.name].shape[leading:]) for spec in self.inputs)
+
+    def _named(self, given: Given) -> tuple[Block, Array | None]:
+        """The arrays by input of the model, and the labels."""
         if "" in {*given.arrays, *given.refused}:
             only = only_input(self.inputs, text=self.text, kind="a loader of bare arrays").name
-            arrays = {only: _array(given, "")}
-        else:
-            names = match_names([*given.arrays, *given.refused], self.inputs, text=self.text)
-            arrays = {name: _array(given, held) for name, held in names.inputs.items()}
-            labels = given.arrays.get(names.labels or "") if labels is None else labels
-        batch = _Batch(arrays, labels)
-        if not given.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
-            batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels), single=True)
-        return batch
+            return {only: _array(given, "")}, given.labels
+        names = match_names([*given.arrays, *given.refused], self.inputs, text=self.text)
+        arrays = {name: _array(given, held) for name, held in names.inputs.items()}
+        labels = given.arrays.get(names.labels or "") if given.labels is None else given.labels
+        return arrays, labels
 
     def _check_like(self, batch: _Batch, first: _Batch) -> None:
         for name, values in batch.inputs.items():
@@ -271,11 +302,11 @@ def _first_pass(loader: _Loader, told: _Told) -> _Seen:
         for batch in batches:
             digest.add(batch)
             first = first or _Batch({name: values[:0].copy() for name, values in batch.inputs.items()}, None)
-            n += batch.n
             if batch.labels is not None:
-                labels.add(batch.labels)
-            if not endless:
-                told.counted(n)
+                labels.add(batch.labels, batch.elements)
+            for element in range(0 if endless else batch.elements):
+                told.counted(n + (element + 1) * batch.n // batch.elements)
+            n += batch.n
     if first is None:
         raise SamplesError(f"the loader '{loader.text}' gave no samples; give at least one")
     arrays = ((spec.name, first.inputs[spec.name]) for spec in loader.inputs)
@@ -284,7 +315,8 @@ def _first_pass(loader: _Loader, told: _Told) -> _Seen:
 
 
 def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Block]:
-    digest, start, rows = _Digest(), 0, block_rows(seen.tensors)
+    written = [replace(held, dtype=model_dtype(spec)) for held, spec in zip(seen.tensors, loader.inputs, strict=True)]
+    digest, start, rows = _Digest(), 0, max(1, _PIECE_BYTES // sample_bytes(written))
     with loader.opened() as (batches, _):
         for batch in batches:
             digest.add(batch)
