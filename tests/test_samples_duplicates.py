@@ -320,6 +320,20 @@ def test_any_number_of_scored_images_is_compared_with_calibration_images(most, l
     assert parts.duplicates.searched == among_scored
 
 
+def test_scored_images_of_several_parts_are_compared_with_calibration_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (17_000, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "x.npz", x=images)
+    np.savez(tmp_path / "c.npz", x=(images[[0, 8191, 8192, 16_384, 16_999]] * 0.8).astype(np.uint8))
+    parts = open_parts(
+        str(tmp_path / "x.npz"),
+        str(tmp_path / "c.npz"),
+        model_inputs=(TensorSpec("x", (None, 4, 4, 1), "float32"),),
+        folder=tmp_path / "study",
+        options=SampleOptions(most_images=20),
+    )
+    assert [warning.partition(" to samples")[0] for warning in parts.warnings] == ["5 scored samples are nearly equal"]
+
+
 def test_copies_that_are_groups_already_need_no_advice(tmp_path):
     images = photos(10, size=16)
     np.savez(tmp_path / "x.npz", x=images)

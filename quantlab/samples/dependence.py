@@ -121,9 +121,19 @@ def _thumbnails_again(samples: SampleSet, at_once: int) -> Iterator[Thumbnails]:
         return thumbnails_of({spec.name: np.asarray(mapped(file)[places])}, samples.inputs)
 
     with ThreadPoolExecutor(_THREADS) as pool:
+        before: Iterator[Thumbnails | None] | None = None
         for places in pieces(np.arange(samples.n), at_once):
+            # Those of the next images are made while the caller compares these.
             found = pool.map(of, pieces(places, min(rows, -(-len(places) // _THREADS))))
-            yield Thumbnails.joined([one for one in found if one is not None])
+            if before is not None:
+                yield _joined(before)
+            before = found
+        if before is not None:
+            yield _joined(before)
+
+
+def _joined(parts: Iterator[Thumbnails | None]) -> Thumbnails:
+    return Thumbnails.joined([one for one in parts if one is not None])
 
 
 def dependence_words(found: Copies, scored: SampleSet, codes: Array | None) -> list[str]:
