@@ -514,6 +514,16 @@ def _uneven(folder: Path) -> None:
     model.save(folder / "uneven.keras")
 
 
+def _loop(folder: Path) -> None:
+    """Keras 3 with an LSTM, whose kernels are constants in the body of a loop once it is frozen."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    steps = keras.Input((4, 3), name="steps")
+    lstm = keras.layers.LSTM(3, bias_initializer="random_normal", name="lstm")
+    keras.Model(steps, lstm(steps)).save(folder / "loop.keras")
+
+
 def _unet(folder: Path) -> None:
     """Keras 3: a U-Net that answers, for each pixel, mostly the channel of the image that is largest there."""
     import keras
@@ -544,6 +554,7 @@ MAKERS = (
     _spoiled_bfloat16,
     _unet,
     _uneven,
+    _loop,
 )
 
 

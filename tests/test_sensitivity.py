@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from quantlab.errors import UsageError
+from quantlab.formats import FORMATS
 from quantlab.glossary import explained
 from quantlab.models import ModelOptions
 from quantlab.statistics import measure_error, verify_answers
 from quantlab.statistics.blocks import BLOCK_BYTES
 from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity
 from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
+from quantlab_converters import CONVERTERS
+from quantlab_converters.float_layers import exact_name, kept_weights
 from quantlab_reports.views.sensitivity import SensitivityRow, sensitivity_table
 
 VALUES = arrays.arrays(np.float32, (7, 4), elements=st.floats(-100, 100, width=32))
@@ -302,22 +305,29 @@ def test_swapped_weights_give_what_a_converted_artifact_gives(uneven, cause_mode
 
 
 @pytest.mark.starts_children
-def test_weights_that_cannot_be_swapped_are_converted(recurrent_begun, tmp_path, monkeypatch):
+def test_weights_that_cannot_be_swapped_are_converted(own_models, tmp_path):
     """The constants of loops stay as they are in a running graph."""
+    np.savez(tmp_path / "steps.npz", x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
     options = AnalyzeOptions(
-        settings=("tfjs-uint8",),
-        runtimes=("python",),
-        score_output="output_0",
-        layers=False,
-        costs=False,
-        out=recurrent_begun(tmp_path / "loops.study"),
+        settings=("tfjs-uint8",), runtimes=("python",), layers=False, costs=False, out=tmp_path / "loop.study"
     )
-    monkeypatch.chdir(tmp_path)
-    analyze("keras3_recurrent.keras", data="steps.npz", options=options)
+    analyze(own_models / "loop.keras", data=str(tmp_path / "steps.npz"), options=options)
     measured = measure_sensitivity(options.out)
     kernels = [part for part in measured.parts if part.weights >= 9 and "/while/body/" in part.part]
-    assert {part.name for part in kernels} >= {"lstm_1", "gru", "simple_rnn", "bidirectional/forward_lstm"}
+    assert [part.name for part in kernels] == ["lstm", "lstm"]
     assert [part.part for part in kernels if part.only.mse == 0 or part.without.mse == 0] == []
+
+
+@pytest.mark.starts_children
+def test_the_kernels_of_every_kind_of_loop_can_be_kept_in_float(recurrent_begun, tmp_path):
+    (artifact,) = recurrent_begun(tmp_path / "loops.study").glob("variants/tfjs-float32/*/artifact")
+    parts = CONVERTERS["tfjs"].parts(artifact)
+    kernels = [part for part in parts if part.values >= 9 and "/while/body/" in part.tap]
+    assert {layer for part in kernels for layer in part.layers} == {
+        *("lstm_1", "gru", "simple_rnn", "bidirectional/forward_lstm", "bidirectional/backward_lstm"),
+    }
+    for part in kernels:
+        assert {*kept_weights(FORMATS["tfjs"], artifact, (exact_name(part, parts),))} == {*part.weights}
 
 
 @pytest.mark.starts_children
