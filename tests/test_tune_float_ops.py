@@ -401,7 +401,7 @@ class _Slow(Heard):
             time.sleep(60 * MINUTES)
 
 
-MINUTES = 0.1
+MINUTES = 0.05
 
 
 @pytest.mark.starts_children
