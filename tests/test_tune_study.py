@@ -1,12 +1,10 @@
 """A model is tuned from the command line: what is written and printed, what is made again, and what stops a search."""
 
+import contextlib
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,10 +19,12 @@ from tfjs_graphs import node, write
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
+from quantlab.progress import Silent
 from quantlab.store import Store
-from quantlab.study import read_tuning
+from quantlab.study import AnalyzeOptions, TuneOptions, read_tuning, tune
 from quantlab.study.overlap import sample_hashes
 from quantlab.study.tuning.activations import sums_over
+from quantlab.types import Budget
 from quantlab_converters.tfjs_tuning import TunableGraph
 
 pytestmark = pytest.mark.starts_children
@@ -206,24 +206,28 @@ def test_damaged_decisions_of_a_study_name_the_command_that_made_them(tuned, tmp
     )
 
 
-KILLED = """
-import os, signal, sys
-import quantlab
-from quantlab.progress import Silent
-from quantlab.study import TuneOptions, tune
+class _Killed(BaseException):
+    """Stands for a process that ends at once."""
 
-class Killing(Silent):
-    heard = 0
 
-    def advance(self, step, samples):
-        self.heard += samples * step.startswith(sys.argv[1])
-        if self.heard >= int(sys.argv[2]):
-            os.kill(os.getpid(), signal.SIGKILL)
+class _KilledAt(Silent):
+    """A progress in which something ends the process after some samples; the copy is all that then is on the disk.
 
-options = quantlab.AnalyzeOptions(settings=("tfjs-uint8",), runtimes=("python",), layers=False, costs=False)
-budget = quantlab.Budget(max_accuracy_loss="2pt", target="web", runtimes=("python",))
-tune("digits.keras", data="digits.npz", search=TuneOptions(budget), options=options, progress=Killing())
-"""
+    What is written when threads and `finally` blocks end is not in it.
+    """
+
+    def __init__(self, step: str, heard: int, study: Path, copy: Path) -> None:
+        self.step, self.left, self.study, self.copy = step, heard, study, copy
+        self.one_at_a_time = threading.Lock()
+
+    def advance(self, step: str, samples: int) -> None:
+        with self.one_at_a_time:
+            self.left -= samples * step.startswith(self.step)
+            if self.left <= 0:
+                if not self.copy.exists():
+                    with contextlib.suppress(shutil.Error):  # another thread has removed a file meanwhile
+                        shutil.copytree(self.study, self.copy)
+                raise _Killed
 
 
 @pytest.mark.parametrize(
@@ -233,12 +237,35 @@ tune("digits.keras", data="digits.npz", search=TuneOptions(budget), options=opti
     ],
 )
 def test_a_killed_search_goes_on_to_the_same_bytes(tuned, tmp_path, step, heard):
-    digits(tmp_path)
-    program = [sys.executable, "-c", KILLED, step, str(heard)]
-    assert subprocess.run(program, cwd=tmp_path, check=False, env=os.environ).returncode == -signal.SIGKILL
-    assert quantlab_in_process(*TUNE, cwd=tmp_path).status == 0
-    assert decisions(tmp_path) == decisions(tuned)
-    assert bytes_of(artifact(tmp_path)) == bytes_of(artifact(tuned))
+    began, killed = not_tuned(tuned, tmp_path / "began"), not_tuned(tuned, tmp_path / "killed")
+    shutil.rmtree(killed / "digits.study")
+    at = _KilledAt(step, heard, began / "digits.study", killed / "digits.study")
+    budget = Budget(max_accuracy_loss="2pt", target="web", runtimes=("python",))
+    options = AnalyzeOptions(settings=("tfjs-uint8",), runtimes=("python",), layers=False, costs=False)
+    with contextlib.chdir(began), pytest.raises(_Killed):
+        tune("digits.keras", data="digits.npz", search=TuneOptions(budget), options=options, progress=at)
+    kept = written(killed / "digits.study" / "tune")
+    assert kept
+    assert quantlab_in_process(*TUNE, cwd=killed).status == 0
+    assert written(killed / "digits.study" / "tune").items() >= kept.items()
+    assert decisions(killed) == decisions(tuned)
+    assert bytes_of(artifact(killed)) == bytes_of(artifact(tuned))
+
+
+def not_tuned(tuned: Path, place: Path) -> Path:
+    """A copy of the folder in which nothing was searched: the model is opened, and its settings were measured."""
+    shutil.copytree(tuned, place)
+    study = place / "digits.study"
+    for found in ("tune", "variants/tfjs-tuned", "outputs/tfjs-tuned"):
+        shutil.rmtree(study / found)
+    for record in ("tune.json", "study.json", "looks.json"):
+        (study / record).unlink()
+    return place
+
+
+def written(folder: Path) -> dict[str, int]:
+    """When each record was written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.json")}
 
 
 def test_without_labels_and_without_time(tmp_path):
@@ -256,25 +283,21 @@ def test_without_labels_and_without_time(tmp_path):
     assert all(one.loss is None for one in found.candidates)
 
 
-def test_a_budget_that_nothing_keeps(tmp_path):
-    digits(tmp_path, count=300)
-    done = quantlab_in_process(
-        *("tune", "digits.keras", "--data", "digits.npz", *ALONE, "--max-accuracy-loss", "2pt", "--max-size", "1KB"),
-        cwd=tmp_path,
-    )
+def test_a_budget_that_nothing_keeps(tuned, tmp_path):
+    place = shutil.copytree(tuned, tmp_path / "place")  # its candidates are measured
+    done = quantlab_in_process(*TUNE, "--max-size", "1KB", cwd=place)
     assert "tfjs: no candidate is expected to fit; the closest is " in done.stderr
     assert " KB, where 1.00 KB is allowed: " in done.stderr
     assert done.status == 1
 
 
-def test_a_size_that_only_few_bits_keep(tmp_path):
-    digits(tmp_path)
-    done = quantlab_in_process(*TUNE, "--max-size", "5.5KB", cwd=tmp_path)
+def test_a_size_that_only_few_bits_keep(tuned, tmp_path):
+    place = shutil.copytree(tuned, tmp_path / "place")  # its candidates are measured
+    done = quantlab_in_process(*TUNE, "--max-size", "5.5KB", cwd=place)
     assert done.status == 0
     assert ", where no setting fits (" in done.stderr
-    assert (
-        next(one for one in decisions(tmp_path).candidates if one.name == decisions(tmp_path).chosen).size_bytes < 5500
-    )
+    found = decisions(place)
+    assert next(one for one in found.candidates if one.name == found.chosen).size_bytes < 5500
 
 
 def test_parts_of_equal_samples_are_refused_before_the_search(tmp_path):
