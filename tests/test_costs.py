@@ -21,6 +21,8 @@ from quantlab_reports import RENDERINGS, Selection
 from quantlab_reports.views.costs import CostRow, cost_table
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
+FLOAT32 = ("tfjs-float32", "tflite-float32")
+"""The baselines of these settings, which bring no other variant along."""
 TIMES = ("load_ms", "first_run_ms", "steady_median_ms", "steady_q1_ms", "steady_q3_ms", "steady_fastest_ms")
 UNKNOWN = (*TIMES, "steady_p95_ms", "peak_memory_bytes", "idle_memory_bytes", "own_memory_bytes")
 
@@ -38,7 +40,7 @@ def measured(place, **options):
 
 
 def test_every_trial_has_its_costs_and_a_second_call_measures_none(place):
-    folder, heard = measured(place)
+    folder, heard = measured(place, settings=FLOAT32)
     study, costs = read_study(folder), Store(folder).read_costs()
     steps = [f"time {trial.setting} in {trial.runtime}" for trial in study.trials]
     later = [f"{step}, round {number} of 3" for number in (2, 3) for step in steps]
@@ -59,7 +61,7 @@ def test_every_trial_has_its_costs_and_a_second_call_measures_none(place):
         assert (row.steady_p95_ms is None) == any(one.runs < 20 for one in row.rounds)
         assert 10e6 < row.idle_memory_bytes <= row.peak_memory_bytes
         assert row.machine == costs.machine == this_machine()
-    _, again = measured(place)
+    _, again = measured(place, settings=FLOAT32)
     assert again == dict.fromkeys(steps, "kept")
     assert Store(folder).read_costs() == costs
 
@@ -110,7 +112,7 @@ def test_a_measurement_that_fails_is_a_reason_and_the_next_call_tries_again(plac
         assert [getattr(row, name) for name in UNKNOWN] == [None] * len(UNKNOWN)
     assert read_study(folder).failed == ()
     assert list((folder / "costs").rglob("*.json")) == []
-    _, again = measured(place, runtimes=("python",))
+    _, again = measured(place, runtimes=("python",), timing_rounds=1)
     assert set(again.values()) == {"done"}
 
 
@@ -120,7 +122,7 @@ def test_a_trial_that_failed_is_a_row_with_its_reason(place, monkeypatch):
 
     find_node.cache_clear()
     try:
-        folder, heard = measured(place, settings=("tflite-dynamic",))
+        folder, heard = measured(place, settings=("tflite-dynamic",), timing_rounds=1)
     finally:
         monkeypatch.undo()
         find_node.cache_clear()
@@ -143,7 +145,8 @@ def test_without_costs_nothing_is_measured(place, capsys):
 
 def test_kernels_that_are_decoded_in_each_call_are_noted(begun, data_folder, tmp_path):
     model, data = (data_folder / file for file in FILES["kws"])
-    asked = {"settings": ("tfjs-uint8-per-channel",), "runtimes": ("python",), "limit": 20, "layers": False}
+    few = {"limit": 20, "layers": False, "timing_rounds": 1}
+    asked = {"settings": ("tfjs-uint8-per-channel",), "runtimes": ("python",), **few}
     analyze(model, data=str(data), options=AnalyzeOptions(**asked, out=begun("kws", tmp_path / "kws.study")))
     notes = {row.setting: row.notes for row in Store(tmp_path / "kws.study").read_costs().rows}
     # The only kernel that a Mul decodes has 9 × 64 values of four bytes.
@@ -289,7 +292,7 @@ def test_selections(selection, shown, table):
 
 
 def test_the_command_prints_every_format(place, capsys):
-    folder, _ = measured(place, settings=("tflite-dynamic",), runtimes=("python",))
+    folder, _ = measured(place, settings=("tflite-dynamic",), runtimes=("python",), timing_rounds=1)
     for form in ("terminal", "markdown", "csv", "latex", "json"):
         assert run(["show", "costs", str(folder), "--sort", "median", "--format", form]) == 0
         assert "tflite-dynamic" in capsys.readouterr().out
