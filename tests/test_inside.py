@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,37 +224,35 @@ def test_settings_by_a_glob(study, capsys):
     assert len(shown) == sum(row.setting.startswith("tfjs-") for row in inside.weights)
 
 
-def test_a_study_that_was_not_looked_into(tmp_path, capsys):
-    options = AnalyzeOptions(
-        settings=("tfjs-float32",), runtimes=("python",), layers=False, costs=False, out=tmp_path / "s.study"
-    )
-    analyze(MODEL, data=LOADER, options=options)
-    assert run(["show", "layers", str(tmp_path / "s.study")]) == 2
+def test_a_study_that_was_not_looked_into(place, capsys):
+    folder = place / "digits.study"
+    assert run(["show", "layers", str(folder)]) == 2
     assert capsys.readouterr().err == (
-        f"quantlab: the study '{tmp_path / 's.study'}' has no layer comparison; run 'quantlab analyze' again without "
-        "--no-layers\n"
+        f"quantlab: the study '{folder}' has no layer comparison; run 'quantlab analyze' again without --no-layers\n"
     )
-    assert run(["show", "split", str(tmp_path / "s.study")]) == 2
+    assert run(["show", "split", str(folder)]) == 2
     assert capsys.readouterr().err == (
-        f"quantlab: the study '{tmp_path / 's.study'}' has no split of the loss, which 'quantlab analyze' makes "
+        f"quantlab: the study '{folder}' has no split of the loss, which 'quantlab analyze' makes "
         "where it compares layers, and layers were turned off; run 'quantlab analyze' again without --no-layers\n"
     )
 
 
-def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):
+def test_a_reference_that_cannot_be_read_inside_has_its_table(place, monkeypatch, capsys):
     """Outputs and variants are kept; the SavedModel is broken, and its record of an older quantlab has no hash."""
-    asked = {"settings": ("tfjs-float32",), "runtimes": ("python",), "out": tmp_path / "s.study"}
-    first = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layers=False, costs=False))
-    (graph,) = (tmp_path / "s.study" / "model").glob("*/saved_model/saved_model.pb")
+    asked, study = {"settings": ("tfjs-float32",), "runtimes": ("python",)}, place / "digits.study"
+    first = {(trial.setting, trial.runtime): trial for trial in Store(study).read_study().trials}
+    (graph,) = (study / "model").glob("*/saved_model/saved_model.pb")
     graph.write_bytes(graph.read_bytes()[:100])
     record = graph.parents[1] / "opened.json"
     document, _ = unsealed(json.loads(record.read_text()))
     record.write_text(json.dumps(document | {"sha256": ""}))
     heard = Heard()
-    again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8, costs=False), progress=heard)
+    options = AnalyzeOptions(**asked, layer_samples=8, costs=False)
+    monkeypatch.chdir(place)  # the model's path is part of what is kept
+    again = analyze("digits.keras", data="digits.npz", options=options, progress=heard)
     assert [text.split(": ")[0] for text in heard.warnings] == ["nothing could be read inside the variants"]
-    assert again.trials == first.trials
-    assert run(["show", str(tmp_path / "s.study")]) == 0
+    assert again.trials == (replace(first["tfjs-float32", "python"], requested=True, notes=()),)
+    assert run(["show", str(study)]) == 0
     assert "tfjs-float32" in capsys.readouterr().out
 
 
