@@ -28,6 +28,9 @@ ON_LINUX = [
 _ENVIRONMENT = {"TF_OF_THESE_TESTS": "1"}
 """A variable that makes these tests' servers other ones than those that have imported TensorFlow for all tests."""
 
+_PRELOAD = ("quantlab.processes",)
+"""What `fork_child` imports: else each child does, which takes longer than all that most tests ask of it."""
+
 SECONDS = 60
 """For an answer, on a machine that does other things too."""
 
@@ -56,7 +59,7 @@ def start_fork(tmp_path: Path) -> Callable[..., Child]:
         *,
         environment=None,
         temporary: Path | None = None,
-        preload=(),
+        preload=_PRELOAD,
         without=(),
         unused=(),
         forks: bool = False,
