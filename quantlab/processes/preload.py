@@ -17,6 +17,9 @@ __all__ = [
 ]
 
 _WORKER = (
+    "batches",
+    "preparing",
+    "probing",
     "reference",
     "tapping",
     "timing",
