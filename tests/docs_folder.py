@@ -9,9 +9,9 @@ import onnx_models
 from command_line import quantlab_in_process
 from kept import make_in_fork
 from PIL import Image
+from small_digits import write_small_digits
 from study_fixtures import ALONE, MAKERS
 
-from quantlab.demo import MODEL
 from quantlab.demo.digits import samples, training
 from quantlab.processes import Document, Emit, serve
 
@@ -25,7 +25,6 @@ def make_docs_folder(folder: Path) -> None:
     make_in_fork("docs_folder", {"folder": str(folder)}, folder / "made.log")
     (folder / "ports").rename(folder / "prices")
     (folder / "twice").rename(folder / "two_signatures")
-    shutil.copy(MODEL, folder / "model.keras")
     _write_samples(folder)
     onnx_models.pictures(folder / "network.onnx")
     np.savez(folder / "pictures.npz", **onnx_models.samples(40))
@@ -88,8 +87,10 @@ def _custom(folder: Path) -> None:
 
 
 def _make(request: Document, _emit: Emit) -> None:
+    folder = Path(request["folder"])
+    write_small_digits(folder / "model.keras")
     for maker in (*MAKERS, _keras2, _custom):
-        maker(Path(request["folder"]))
+        maker(folder)
 
 
 if __name__ == "__main__":

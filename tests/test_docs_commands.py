@@ -50,7 +50,8 @@ def text_of(page: str) -> str:
 @pytest.fixture(scope="session")
 def docs_folder(request: pytest.FixtureRequest) -> Path:
     """A folder with every file that a guide names, to be copied."""
-    return kept(request, "docs", ("docs_folder.py", "study_fixtures.py", "onnx_models.py", *QUANTLAB), make_docs_folder)
+    sources = ("docs_folder.py", "small_digits.py", "study_fixtures.py", "onnx_models.py", *QUANTLAB)
+    return kept(request, "docs", sources, make_docs_folder)
 
 
 @pytest.mark.starts_children
