@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from command_line import quantlab_in_process, write_program
 from contracts import onnx_contents
+from kept import make_in_fork
 from official import converted_officially, run_as_program
 
+from quantlab.demo.digits import samples
 from quantlab.formats import FORMATS
 from quantlab.gate.judging import recipe
 from quantlab.store import Store
@@ -80,14 +82,24 @@ def studied(folder, model, data, settings, *more):
 
 
 @pytest.fixture(scope="module")
-def made(digits_study, tmp_path_factory):
-    folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes") / "place")
+def digits(tmp_path_factory):
+    """A folder with a small model and its samples."""
+    folder = tmp_path_factory.mktemp("recipes")
+    make_in_fork("small_digits", {"file": str(folder / "digits.keras")}, folder / "made.log")
+    x, y = samples()
+    np.savez(folder / "digits.npz", x=x, y=y)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(digits, tmp_path_factory):
+    folder = shutil.copytree(digits, tmp_path_factory.mktemp("recipes") / "place")
     return studied(folder, "digits.keras", "digits.npz", SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def made_with_floats(digits_study, tmp_path_factory):
-    folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes_with_floats") / "place")
+def made_with_floats(digits, tmp_path_factory):
+    folder = shutil.copytree(digits, tmp_path_factory.mktemp("recipes_with_floats") / "place")
     return studied(folder, "digits.keras", "digits.npz", WITH_FLOATS, "--float-layers", FLOAT_LAYERS)
 
 
