@@ -26,22 +26,26 @@ def keras_call(job: Job) -> RawCalls:
 def keras_predict(job: Job) -> RawCalls:
     """Call `model.predict(x)`."""
     keras = _keras(job)
-    last: list[Any] = [None]
+    functions = _predict_functions(keras)
 
     def predict(fed: Any) -> Any:
         # The function that Keras keeps of earlier calls has relaxed its shapes by them, and would refuse other calls
-        # than it does in a program of its own. To make it takes a second, so equal calls share it.
+        # than it does in a program of its own. To make it takes a second, so calls of equal shapes and types share it.
         import tensorflow as tf
 
-        kind = tf.nest.map_structure(lambda values: (values.shape, values.dtype.name), fed)
-        if kind != last[0]:
-            keras.model.predict_function = None
-        last[0] = None
-        answer = keras.model.predict(fed, verbose=0)
-        last[0] = kind
+        kind = repr(tf.nest.map_structure(lambda values: (values.shape, values.dtype.name), fed))
+        keras.model.predict_function = functions.pop(kind, None)
+        answer = keras.model.predict(fed, verbose=0)  # one that refused a call is not used again
+        functions[kind] = keras.model.predict_function
         return answer
 
     return _calls(keras, predict)
+
+
+@cache
+def _predict_functions(_: KerasCalls) -> dict[str, Any]:
+    """Shapes and types of a call that was answered → the function that Keras made for it; about twenty in all."""
+    return {}
 
 
 def _keras(job: Job) -> KerasCalls:
