@@ -45,8 +45,9 @@ def read_lines(path: Path, outputs: Sequence[TensorSpec], n: int) -> Dump:
         _refuse_other_outputs(path, number, given, kept)
         seen[sample], told[sample], crc32[sample] = True, "crc32" in line, line.get("crc32", 0)
         for output, nested in given.items():
-            values = _of_line(path, number, output, nested, kept[output].sizes)
-            kept[output].put(sample, values, whole=_whole(nested))
+            flat = np.array(nested, dtype=object).ravel().tolist()
+            values = _of_line(path, number, output, flat, kept[output].sizes)
+            kept[output].put(sample, values, whole=_types(flat) <= {int})
     _refuse_missing(path, seen)
     _refuse_untold(path, told)
     return Dump(
@@ -106,9 +107,11 @@ def _sample_of(path: Path, number: int, line: Mapping[str, Any], seen: npt.NDArr
     raise SamplesError(f"line {number} of '{path}' is about sample {excerpt(json.dumps(sample))}; {remedy}")
 
 
-def _of_line(path: Path, number: int, output: str, given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def _of_line(
+    path: Path, number: int, output: str, flat: Sequence[Any], shape: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
     """The numbers of one line for one output, in the shape of one sample."""
-    values = _numbers(given)
+    values = _numbers(flat)
     size = math.prod(shape)
     if values.size != size:
         raise SamplesError(
@@ -172,9 +175,10 @@ def _refuse_untold(path: Path, told: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def _numbers(values: Any) -> npt.NDArray[np.float64]:
-    """Nested lists of numbers; NaN and infinities may be strings, because JSON has none."""
-    flat = np.array(values, dtype=object).ravel()
+def _numbers(flat: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Numbers; NaN and infinities may be strings, because JSON has none."""
+    if _types(flat) <= {int, float}:  # nearly always; to look at each value takes as long as parsing
+        return np.array(flat, np.float64)
     if any(value is None for value in flat):
         raise ValueError(
             'it holds null, which JavaScript writes for NaN and infinity; write them as "NaN" and "Infinity"'
@@ -185,8 +189,6 @@ def _numbers(values: Any) -> npt.NDArray[np.float64]:
     return np.array([_STRINGS[value] if isinstance(value, str) else float(value) for value in flat], np.float64)
 
 
-def _whole(values: Any) -> bool:
-    """Whether nested lists hold integers alone, which may be codes."""
-    if isinstance(values, list):
-        return all(map(_whole, values))
-    return isinstance(values, int) and not isinstance(values, bool)
+def _types(flat: Sequence[Any]) -> set[type]:
+    """The types of values; integers alone, of which bool is none, may be codes."""
+    return set(map(type, flat))
