@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -159,8 +161,20 @@ def serving(stand_in: StandIn) -> Iterator[StandIn]:
 def serving_s3(bucket: str = "") -> Iterator[StandIn]:
     """Serve a stand-in for S3; skips the test if s3fs is not installed."""
     pytest.importorskip("s3fs", reason="needs s3fs, of the extra 's3'")
+    _parse_models_once()
     with serving(StandIn(s3=True, bucket=bucket)) as stand_in:
         yield stand_in
+
+
+@cache
+def _parse_models_once() -> None:
+    """Let all clients of this process share what botocore reads of its own files.
+
+    Each test has clients of its own, with other credentials, and each would parse 3 MB of JSON.
+    """
+    loaders = import_module("botocore.loaders")
+    read = cache(partial(loaders.JSONFileLoader._load_file, loaders.JSONFileLoader()))
+    loaders.JSONFileLoader._load_file = lambda _, path, opened: read(path, opened)
 
 
 def s3_environment(stand_in: StandIn) -> dict[str, str]:
