@@ -62,6 +62,12 @@ def converted(place: Path, address: str) -> None:
     shutil.copytree(place / "digits.study", folder_of(Path(address)), ignore=shutil.ignore_patterns("outputs"))
 
 
+def begun(place: Path, study: Path) -> None:
+    """Begin with the opened model and the variants of the prepared study alone."""
+    for part in ("model", "variants"):
+        shutil.copytree(place / "digits.study" / part, study / part)
+
+
 def studied(place: Path, address: str, *, engine: Engine | None = None, **more: Any) -> Study:
     """The prepared study at an address, in three shards if an engine is given."""
     asked: dict[str, Any] = {"settings": SETTINGS, "layers": False, "costs": False, "out": Path(address), **more}
@@ -105,6 +111,8 @@ def same_as_in_the_folder(place: Path, address: str) -> None:
 def test_samples_that_are_not_kept_leave_the_store_at_the_end(place, address, s3, another_machine, tmp_path):
     options = {**FEW, "store": "scores"}
     cut = ShardOptions(shard_size=96, engine="local", workers=2, keep_samples="few")
+    for folder in (folder_of(Path(address)), place / "whole.study"):
+        begun(place, folder)
     study = studied(place, address, sharding=cut, **options)
     assert study.complete, [trial.failure for trial in study.trials]
     assert study.samples.few is not None

@@ -52,6 +52,8 @@ def analyzed(place: Path, out: str, keep: str, *, around: Around | None = None, 
     os.chdir(place)
     try:
         write_loader()
+        if more.pop("begun", True):
+            begin(Path(out))
         options = AnalyzeOptions(
             **{"settings": _SETTINGS, "runtimes": ("python",), "layers": False, "costs": False, "store": "scores"}
             | more,
@@ -65,6 +67,13 @@ def analyzed(place: Path, out: str, keep: str, *, around: Around | None = None, 
         return study, carried
     finally:
         os.chdir(before)
+
+
+def begin(study: Path) -> None:
+    """Put the opened model and the variants of the prepared study into a new one: they do not depend on samples."""
+    if not study.exists():
+        for part in ("model", "variants"):
+            shutil.copytree(Path("digits.study") / part, study / part)
 
 
 def write_loader() -> None:
@@ -342,7 +351,7 @@ def test_options_that_do_not_go_together(options, sentence):
 
 def test_outputs_of_all_samples_are_refused(place):
     with pytest.raises(UsageError) as refused:
-        analyzed(place, "few.study", "few", store="outputs")
+        analyzed(place, "few.study", "few", store="outputs", begun=False)
     assert str(refused.value) == (
         "--keep-samples few is for studies that keep scores only, since outputs are read together with their samples; "
         "give it to 'quantlab analyze' with --store scores, or leave it out"
@@ -400,6 +409,7 @@ def test_the_key_of_a_table_and_the_option_of_a_batch(place):
     )
     with contextlib.chdir(place):
         write_loader()
+        begin(Path("few.study"))
     said = quantlab_in_process("analyze", "--no-layers", "--no-costs", "--out", "few.study", cwd=place)
     assert said.status == 0, said.stderr
     samples = json.loads((place / "few.study" / "study.json").read_text())["samples"]
