@@ -217,7 +217,8 @@ def test_a_stop_ends_runs_that_wait(folder):
 )
 def test_whatever_runs_want_they_get_it_once(wishes, pauses, ahead, tmp_path_factory):
     source, got = Source(), dict[int, list[int]]()
-    with Rounds(source, tmp_path_factory.mktemp("any") / "rounds", PRESENT) as rounds:
+    any_folder = tmp_path_factory.mktemp("any") / "rounds"
+    with Rounds(source, any_folder, PRESENT, gathering_seconds=0.01) as rounds:  # there are dozens of rounds
 
         def run(name: int) -> None:
             time.sleep(pauses[name] * 5)

@@ -20,7 +20,7 @@ from quantlab.types import SampleSet
 __all__ = ["Arrived", "Rounds", "Subscriber"]
 
 _GATHERING_SECONDS = 0.2
-"""A round begins so long after the first run has asked for one, so that others take part from its beginning."""
+"""So long others are waited for, so that they take part in a round from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,14 @@ class Rounds:
         cut: The samples.
         folder: Receives the folders of shards, and is removed at the end.
         present: Most shards on the disk at a time, at least 1.
+        gathering_seconds: A round begins so long after the first run has asked for one.
     """
 
-    def __init__(self, cut: CutSamples, folder: Path, present: int) -> None:
+    def __init__(
+        self, cut: CutSamples, folder: Path, present: int, *, gathering_seconds: float = _GATHERING_SECONDS
+    ) -> None:
         self._cut, self._folder, self._most = cut, folder, present
+        self._gathering_seconds = gathering_seconds
         self._changed = threading.Condition()
         self._subscribers: set[Subscriber] = set()
         self._present: dict[int, _Present] = {}
@@ -155,7 +159,7 @@ class Rounds:
         with self._changed:
             while not self._closed:
                 self._changed.wait_for(lambda: self._closed or self._all_wanted)
-                self._changed.wait_for(lambda: self._closed, _GATHERING_SECONDS)
+                self._changed.wait_for(lambda: self._closed, self._gathering_seconds)
                 if not self._closed and (wanted := sorted(self._all_wanted)):  # who asked may have left
                     return wanted
             return []
