@@ -111,7 +111,9 @@ def test_an_npz_becomes_the_models_bytes():
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "deflated"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_blocks_of_an_npz_join_to_the_whole(save, order):
-    values = np.random.default_rng(0).normal(size=(37, 1000, 400)).astype(np.float32)  # 59 MB: many blocks
+    # 59 MB: many blocks. Neighbours differ along each axis, and zlib packs them in a tenth of the time of random ones.
+    sample, row, column = (np.arange(size, dtype=np.float32) for size in (37, 1000, 400))
+    values = sample[:, None, None] + 64 * (row % 11)[:, None] + 1024 * (column % 7)
     save("x.npz", x=np.asarray(values, order=order))
     spec = TensorSpec("image", (None, None, None), "float32")
     samples, _ = opened(inputs=[spec], limit=20)
