@@ -47,6 +47,7 @@ __all__ = [
     "Workbench",
     "check_converter",
     "check_runtime",
+    "check_runtime_resumes",
     "check_runtime_stays_open",
     "check_runtime_survives",
     "child_processes",
@@ -322,15 +323,22 @@ def executors(format_name: str) -> dict[str, Any]:
 
 
 def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name: str, folder: Path) -> None:
-    """A float32 variant gives what the model gave: every port in its place, a remainder batch, and after a stop."""
+    """A float32 variant gives what the model gave: every port in its place, and a remainder batch."""
     name = model_for(format_name, name)
     variant, samples = workbench.float32(name, format_name), workbench.samples(name)
     expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
-    whole = _empty_outputs(folder / "whole", expected)
+    whole = _empty_outputs(folder, expected)
     messages = list(protocol.run(runtime, job_of(runtime, variant, samples, whole), workbench.pool))
     _check_messages(runtime, messages)
     _check_outputs(runtime, whole, expected, first=0)
-    resumed = _empty_outputs(folder / "resumed", expected)
+
+
+def check_runtime_resumes(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
+    """A variant that goes on after a stop gives the rest, in its place, and leaves the beginning alone."""
+    name = model_for(format_name, "crowded")
+    variant, samples = workbench.float32(name, format_name), workbench.samples(name)
+    expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
+    resumed = _empty_outputs(folder, expected)
     rest = job_of(runtime, variant, samples, resumed, start=4)
     *_, last = protocol.run(runtime, rest, workbench.pool)
     assert last == Done()

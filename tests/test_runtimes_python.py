@@ -10,19 +10,20 @@ import pytest
 from command_line import surroundings
 from contracts import (
     check_runtime,
+    check_runtime_resumes,
     check_runtime_stays_open,
     check_runtime_survives,
     executors,
     opening_job,
     refuse_absent,
 )
-from timing_contract import check_runtime_dies_timed, check_runtime_times
+from timing_contract import check_runtime_dies_timed, check_runtime_times, check_runtime_times_nothing
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import FORMATS, describe_given
 from quantlab.models import ModelOptions
 from quantlab.processes import ChildPool
-from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, protocol, python, tensor_file
+from quantlab.runtimes import RUNTIMES, Job, browser, create_output, input_files, protocol, python, tensor_file
 from quantlab.runtimes.protocol import ask
 from quantlab.runtimes.requests import Run, Wait, request_document, request_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
@@ -55,6 +56,15 @@ def once_a_program():
     return list(first.values())
 
 
+def once_a_process():
+    """The same, but one format for a browser, which starts, reads files and is ended alike for each."""
+    first = {}
+    for place in once_a_program():
+        runtime, format_name = place.values
+        first.setdefault("browser" if runtime.host is browser.HOST else (runtime.name, format_name), place)
+    return list(first.values())
+
+
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 @pytest.mark.parametrize(
     "name",
@@ -68,6 +78,12 @@ def test_contract(runtime, format_name, name, workbench, tmp_path):
     check_runtime(runtime, workbench, format_name, name, tmp_path)
 
 
+@pytest.mark.parametrize(("runtime", "format_name"), once_a_program())
+def test_a_run_that_goes_on_after_a_stop(runtime, format_name, workbench, tmp_path):
+    refuse_absent(runtime, format_name)
+    check_runtime_resumes(runtime, workbench, format_name, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("runtime", "format_name"), [place for place in once_a_program() if place.values[0].host.stays_open]
 )
@@ -76,7 +92,7 @@ def test_a_variant_that_is_run_in_parts_stays_open(runtime, format_name, workben
     check_runtime_stays_open(runtime, workbench, format_name, tmp_path)
 
 
-@pytest.mark.parametrize(("runtime", "format_name"), once_a_program())
+@pytest.mark.parametrize(("runtime", "format_name"), once_a_process())
 def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
@@ -94,7 +110,13 @@ def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
     check_runtime_times(runtime, workbench, format_name, tmp_path)
 
 
-@pytest.mark.parametrize(("runtime", "format_name"), once_a_program())
+@pytest.mark.parametrize(("runtime", "format_name"), once_a_process())
+def test_a_variant_that_cannot_be_loaded_has_no_times(runtime, format_name, workbench, tmp_path):
+    refuse_absent(runtime, format_name)
+    check_runtime_times_nothing(runtime, workbench, format_name, tmp_path)
+
+
+@pytest.mark.parametrize(("runtime", "format_name"), once_a_process())
 def test_a_child_that_dies_while_it_is_timed(runtime, format_name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime_dies_timed(runtime, workbench, format_name, tmp_path)
@@ -103,7 +125,7 @@ def test_a_child_that_dies_while_it_is_timed(runtime, format_name, workbench, tm
 def test_memory_is_not_what_the_parent_held():
     """What the system counts for a process begins with what its parent held when it started it."""
     ask = "from quantlab.worker.timing import peak_memory; print(peak_memory())"
-    held = np.ones(100_000_000)  # 800 MB
+    held = np.ones(60_000_000)  # 480 MB
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert 5e6 < int(done.stdout) < 400e6 < held.nbytes
 

@@ -21,13 +21,13 @@ from quantlab.types import Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Done, Failed, Progress, Ready, Timed, Waiting
 
-__all__ = ["check_runtime_dies_timed", "check_runtime_times"]
+__all__ = ["check_runtime_dies_timed", "check_runtime_times", "check_runtime_times_nothing"]
 
 PLAN = TimingPlan(warm_up_seconds=0.01, seconds=0.02, most_seconds=10, least_runs=5, enough_runs=20, most_runs=200)
 
 
 def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
-    """A variant is timed in a process of its own that is gone after; one that cannot be loaded has no times.
+    """A variant is timed in a process of its own that is gone after.
 
     Nothing is written, and the memory is that of the runtime with nothing loaded, and more.
     """
@@ -39,8 +39,14 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
         assert (type(ready), ready.ran_on, last) == (Ready, runtime.name, Done())
         assert all(isinstance(heartbeat, Progress) for heartbeat in heartbeats)
         _check_times(timed)
-        gone = replace(job, artifact=str(folder / "gone"))
-        *_, failed = protocol.time(runtime, gone, PLAN, pool)
+
+
+def check_runtime_times_nothing(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
+    """A variant that cannot be loaded has no times, but a reason, and its process is gone after."""
+    name = model_for(format_name, "activations")
+    job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
+    with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
+        *_, failed = protocol.time(runtime, replace(job, artifact=str(folder / "gone")), PLAN, pool)
         assert isinstance(failed, Failed)
         assert failed.reason
 
