@@ -25,12 +25,14 @@ def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
     make_in_fork("official", {"commands": [list(command) for command in commands]}, log, onednn=False)
 
 
-def run_as_program(text: str, log: Path, *words: str) -> None:
+def run_as_program(text: str, log: Path, *words: str) -> list[str]:
     """Run the text of a Python program in the current folder, as `python -c` does, with words for `sys.argv`.
 
-    A module that it starts as a program of its own is run here, too.
+    A module that it starts as a program of its own is run here, too. The lines of the log are returned: those that the
+    program prints, and those of its libraries.
     """
     make_in_fork("official", {"program": text, "words": list(words)}, log)
+    return log.read_text().splitlines()
 
 
 def weights_read_officially(folders: Sequence[Path], target: Path) -> list[Mapping[str, npt.NDArray[Any]]]:
@@ -50,6 +52,7 @@ def _answer(request: Document, _: Emit) -> None:
         sys.argv = ["-c", *request["words"]]
         subprocess.run = _run_module
         exec(request["program"], {"__name__": "__main__"})  # noqa: S102 (what quantlab recommends)
+        sys.stdout.flush()  # into the log, which is read next
         return
     from tensorflowjs.converters.converter import convert
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import PATIENCE
+from official import run_as_program
 
 from quantlab.formats import FORMATS
 from quantlab.formats.snippets import Wanted, identifier
@@ -39,47 +40,30 @@ def snippets(format_name: str, path: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def artifacts(small_models, tmp_path_factory):
+def artifacts(workbench):
     """A graph-model, a TFLite file and an ONNX file with two inputs and outputs."""
-    from quantlab.study import AnalyzeOptions, convert
-
-    folder = tmp_path_factory.mktemp("snippets")
-    made = convert(
-        small_models["two_ports"].path,
-        out=folder,
-        options=AnalyzeOptions(settings=("tfjs-float32", "tflite-float32", "onnx-float32")),
-    )
-    return {name.partition("-")[0]: FORMATS[name.partition("-")[0]].served(path) for name, path in made.items()}
+    return {name: workbench.float32("two_ports", name).path for name in ("tfjs", "tflite", "onnx")}
 
 
-def test_python_code_runs_as_it_is(artifacts):
+def test_python_code_runs_as_it_is(artifacts, tmp_path):
     """One process for all, since each import of a library takes a second."""
     texts = [snippets(name, path).get("Python", "") for name, path in artifacts.items()]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(texts)], capture_output=True, text=True, timeout=PATIENCE, check=False
+    printed = run_as_program("\n".join(texts), tmp_path / "program.log")
+    assert sorted(line for line in printed if line.startswith("output_")) == sorted(
+        2 * ["output_0 (1, 5)", "output_1 (1, 3)"]
     )
-    assert (done.returncode, done.stderr[-300:] if done.returncode else "") == (0, "")
-    assert sorted(done.stdout.splitlines()) == sorted(2 * ["output_0 (1, 5)", "output_1 (1, 3)"])
 
 
 @pytest.mark.parametrize("name", ["two_ports", "keras2_h5"])
-def test_the_code_of_a_model_and_of_its_export_runs_as_it_is(name, workbench, tmp_path):
+def test_the_code_of_a_model_and_of_its_export_runs_as_it_is(name, workbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     model = workbench.opened(name)
     texts = [one.text for one in model_snippets(model) if one.language == "Python"]
     once = [line.removeprefix("# once: ") for text in texts for line in text.splitlines() if line.startswith("# once")]
     library = once[0].partition(".")[0]
-    program = [f"import {library}", *once, *texts]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(program)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stderr[-300:] if done.returncode else "") == (0, "")
+    printed = run_as_program("\n".join([f"import {library}", *once, *texts]), tmp_path / "program.log")
     names = [spec.name for spec in model.description.outputs]
-    told = [line.split()[0] for line in done.stdout.splitlines() if line.split() and line.split()[0] in names]
+    told = [line.split()[0] for line in printed if line.split() and line.split()[0] in names]
     assert told == names, "the signature's outputs have these names"
 
 
@@ -110,13 +94,10 @@ def test_javascript_code_runs_as_it_is(format_name, artifacts):
     assert {"output_0", "output_1"} <= printed_by(text, path)
 
 
-def test_javascript_code_of_a_layers_model_runs_as_it_is(small_models, tmp_path):
+def test_javascript_code_of_a_layers_model_runs_as_it_is(workbench):
     if not (JS / "node_modules").is_dir():
         pytest.skip("the packages of the bundle are not installed here; 'python hatch_build.py' installs them")
-    from quantlab.study import AnalyzeOptions, convert
-
-    options = AnalyzeOptions(settings=("tfjs-layers-float32",))
-    (path,) = convert(small_models["keras2_h5"].path, out=tmp_path, options=options).values()
+    path = workbench.float32("keras2_h5", "tfjs-layers").path
     text = snippets("tfjs-layers", path)["JavaScript"]
     assert identifier(FORMATS["tfjs-layers"].inspect(path).outputs[0].name) in printed_by(text, path)
 
