@@ -6,7 +6,6 @@ import pytest
 from contracts import convert
 from official import converted_officially
 
-from quantlab.models import ModelOptions
 from quantlab_converters import ConversionRequest
 
 FLAGS = {
@@ -18,11 +17,10 @@ FLAGS = {
 
 
 @pytest.fixture(scope="module")
-def saved_models(workbench, data_folder):
-    fashion = workbench.open(data_folder / "fashion-mnist" / "fashion_dscnn.keras", ModelOptions())
-    keywords = workbench.open(data_folder / "mlperf-tiny" / "kws_ref_model", ModelOptions())
-    small = {name: workbench.opened(name) for name in ("conv", "sharded")}
-    return {name: opened.source for name, opened in {**small, "fashion": fashion, "keywords": keywords}.items()}
+def saved_models(workbench, converted, data_folder):
+    small = {name: workbench.opened(name).source for name in ("conv", "sharded")}
+    (fashion,) = converted("fashion").glob("model/*/saved_model")  # which the variants of studies are made from
+    return {**small, "fashion": fashion, "keywords": data_folder / "mlperf-tiny" / "kws_ref_model"}
 
 
 @pytest.fixture(scope="module")
