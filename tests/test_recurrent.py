@@ -35,13 +35,13 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def studies(small_models, recurrent_begun, tmp_path_factory) -> Mapping[str, Study]:
+def studies(workbench, recurrent_begun, tmp_path_factory) -> Mapping[str, Study]:
     """A study of each model with a given variant: what the official converter writes, or one of batch size 1.
 
-    Both are made of a study without it, which then goes on: to open a recurrent model takes seconds.
+    The latter is made of a study without it, which then goes on: to open a recurrent model takes seconds.
     """
     folder = tmp_path_factory.mktemp("recurrent")
-    recurrent_begun(folder / "keras3_recurrent.study")
+    (saved_model,) = recurrent_begun(folder / "keras3_recurrent.study").glob("model/*/saved_model")
 
     def made(name: str, given: Mapping[str, Path]) -> Study:
         options = AnalyzeOptions(
@@ -53,13 +53,13 @@ def studies(small_models, recurrent_begun, tmp_path_factory) -> Mapping[str, Stu
             costs=False,
             out=folder / f"{name}.study",
         )
-        model = "keras3_recurrent.keras" if name == "keras3_recurrent" else small_models[name].path
+        model = "keras3_recurrent.keras" if name == "keras3_recurrent" else workbench.models[name].path
         with contextlib.chdir(folder):
             return analyze(model, data="steps.npz", options=options)
 
-    first = {name: made(name, {}) for name in SETTINGS}
-    official = _officially({name: _source(first[name]) for name in ("keras3_recurrent", "keras2_lstm")}, folder)
-    single = _single(row(first["keras2_gru"], "tfjs-float32").variant.path, folder / "single")
+    sources = {"keras3_recurrent": saved_model, "keras2_lstm": workbench.opened("keras2_lstm").source}
+    official = _officially(sources, folder)
+    single = _single(row(made("keras2_gru", {}), "tfjs-float32").variant.path, folder / "single")
     given = {**{name: {"official": path} for name, path in official.items()}, "keras2_gru": {"single": single}}
     return {name: made(name, given[name]) for name in SETTINGS}
 
