@@ -1,8 +1,8 @@
 """Models of both versions of Keras that answer as in training, and what is said before they are converted."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from quantlab.formats import FORMATS
 from quantlab.store import Store
 from quantlab.study.reference import Probe
 from quantlab.study.suspicions import repeatability, unstable_reference
-from quantlab.types import ReferenceCheck, TrainingLayer
+from quantlab.types import ReferenceCheck, Study, TrainingLayer
 
 pytestmark = pytest.mark.starts_children
 
@@ -100,15 +100,6 @@ def test_the_layers_that_act_as_in_training_are_named(name, sentences, models):
     assert unstable_reference(check, FORMATS) == [sentence(check, *words) for sentence, *words in sentences]
 
 
-def analyzed(models: Path, tmp_path: Path, name: str, progress: Any, *others: str) -> Any:
-    random = np.random.default_rng(1)
-    np.savez(tmp_path / "data.npz", x=random.normal(size=(90, 8, 8, 3)).astype(np.float32), y=np.arange(90) % 3)
-    options = AnalyzeOptions(
-        settings=("tflite-float32", *others), runtimes=("python",), layers=False, costs=False, out=tmp_path / "study"
-    )
-    return analyze(models / name, data=str(tmp_path / "data.npz"), options=options, progress=progress)
-
-
 class Order(Heard):
     """Remembers what was heard before the first conversion began."""
 
@@ -120,9 +111,32 @@ class Order(Heard):
         super().begin(step, samples)
 
 
-def test_a_study_names_the_layer_before_anything_is_converted(models, tmp_path):
-    heard = Order()
-    study = analyzed(models, tmp_path, "norm-3.keras", heard)
+@dataclass(frozen=True)
+class Analyzed:
+    """A study of a model whose batch norm acts as in training, its folder with the samples, and what was heard."""
+
+    folder: Path
+    study: Study
+    heard: Order
+
+
+@pytest.fixture(scope="module")
+def analyzed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Analyzed:
+    folder, random, heard = tmp_path_factory.mktemp("norm"), np.random.default_rng(1), Order()
+    np.savez(folder / "data.npz", x=random.normal(size=(90, 8, 8, 3)).astype(np.float32), y=np.arange(90) % 3)
+    options = AnalyzeOptions(
+        settings=("tflite-float32", "tfjs-float32", "tflite-int8"),
+        runtimes=("python",),
+        layers=False,
+        costs=False,
+        out=folder / "study",
+    )
+    study = analyze(models / "norm-3.keras", data=str(folder / "data.npz"), options=options, progress=heard)
+    return Analyzed(folder, study, heard)
+
+
+def test_a_study_names_the_layer_before_anything_is_converted(analyzed):
+    study, heard = analyzed.study, analyzed.heard
     check = study.reference_check
     assert check is not None
     assert study.warnings[:2] == (alone(check, NORMED), exported(check, "model.predict(x)", NORMED))
@@ -130,19 +144,18 @@ def test_a_study_names_the_layer_before_anything_is_converted(models, tmp_path):
     assert check.layers == (
         TrainingLayer("normed", "BatchNormalization", "called with training=True", ("batch", "state")),
     )
-    assert Store(tmp_path / "study").read_study().reference_check == check
-    record = json.loads((tmp_path / "study" / "study.json").read_text())["reference_check"]
+    assert Store(analyzed.folder / "study").read_study().reference_check == check
+    record = json.loads((analyzed.folder / "study" / "study.json").read_text())["reference_check"]
     assert (record["layers"][0]["name"], record["predict"]) == ("normed", check.predict)
 
 
-def test_a_failed_float32_check_of_such_a_model_does_not_blame_the_conversion(models, tmp_path):
-    study = analyzed(models, tmp_path, "norm-3.keras", Heard(), "tfjs-float32")
-    [sentence] = [text for text in study.warnings if text.startswith("float32 check failed")]
+def test_a_failed_float32_check_of_such_a_model_does_not_blame_the_conversion(analyzed):
+    [sentence] = [text for text in analyzed.study.warnings if text.startswith("float32 check failed")]
     assert sentence.endswith(
         " (output 'output_0'); the model itself gives other outputs for the same samples, as said above, so this tells "
         "nothing about the conversion"
     )
-    [failed] = study.failed
+    [failed] = analyzed.study.failed
     assert failed.failure.reason == (
         "tfjs cannot freeze the graph, because 'normed_1' changes a variable whenever the model is called, as layers "
         "do that are stateful or called with training=True; build the model without that, or leave the tfjs settings "
@@ -150,16 +163,15 @@ def test_a_failed_float32_check_of_such_a_model_does_not_blame_the_conversion(mo
     )
 
 
-def test_calibration_samples_that_cannot_be_looked_at_are_not_passed_over(models, tmp_path):
-    study = analyzed(models, tmp_path, "norm-3.keras", Heard(), "tflite-int8")
+def test_calibration_samples_that_cannot_be_looked_at_are_not_passed_over(analyzed, models, tmp_path):
     unsearched = (
         "it was not checked whether calibration samples make the model NaN or infinite inside, because its tensors "
         "cannot be read: 'normed_1' changes a variable whenever the model is called, as layers do that are stateful or "
         "called with training=True"
     )
-    assert study.warnings[-1] == unsearched
+    assert analyzed.study.warnings[-1] == unsearched
     heard = Heard()
-    options = AnalyzeOptions(settings=("tflite-int8",), calibration=str(tmp_path / "data.npz"))
+    options = AnalyzeOptions(settings=("tflite-int8",), calibration=str(analyzed.folder / "data.npz"))
     made = convert(models / "norm-3.keras", out=tmp_path / "made", options=options, progress=heard)
     assert (made["tflite-int8"].is_dir(), heard.warnings) == (True, [unsearched])
 
