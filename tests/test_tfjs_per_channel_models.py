@@ -126,14 +126,16 @@ def test_kernels_have_the_same_bits_in_python_and_in_node(name, float32, convert
         trials = Store(converted(name)).read_study().trials
         (folder,) = {trial.variant.path for trial in trials if trial.setting == "tfjs-uint8-per-channel"}
     constants = {entry["name"]: decode(entry, stored) for entry, stored in stored_weights(folder)}
-    port = inspect(folder).inputs[0]
-    for kernel, weight in kernels(folder).items():
-        # The runtimes take the first axis of an output for that of the samples.
-        samples = np.zeros((weight.shape[0], *(size or 1 for size in port.shape[1:])), port.dtype)
-        found = {runtime: ran(runtime, folder, samples, {kernel: weight.shape[1:]}) for runtime in ("python", *IN_NODE)}
-        expected = constants.get(kernel, weight.values)  # codes of which the output is multiplied by the scales
-        for runtime, (values,) in found.items():
-            assert values.tobytes() == expected.tobytes(), f"{kernel} in {runtime}"
+    port, weights = inspect(folder).inputs[0], kernels(folder)
+    # The runtimes take the first axis of an output for that of the samples.
+    for n in {weight.shape[0] for weight in weights.values()}:
+        samples = np.zeros((n, *(size or 1 for size in port.shape[1:])), port.dtype)
+        shapes = {name: weight.shape[1:] for name, weight in weights.items() if weight.shape[0] == n}
+        for runtime in ("python", *IN_NODE):
+            for kernel, values in zip(shapes, ran(runtime, folder, samples, shapes), strict=True):
+                # Codes of which the output is multiplied by the scales are compared as such.
+                expected = constants.get(kernel, weights[kernel].values)
+                assert values.tobytes() == expected.tobytes(), f"{kernel} in {runtime}"
 
 
 @pytest.fixture(scope="module")
