@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -93,6 +93,14 @@ def test_bounds_hold_the_estimate_and_mirror(b, c, n, confidence):
     assert loss_bounds(c, b, n=n, confidence=confidence) == (-upper, -lower)
     wider = loss_bounds(b, c, n=n, confidence=confidence + (1 - confidence) / 2)
     assert wider[0] < lower < upper < wider[1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 80), st.integers(0, 80), st.integers(200, 10_000), st.sampled_from([0.9, 0.95, 0.9995]))
+def test_bounds_grow_with_the_number_that_became_wrong(b, c, n, confidence):
+    assume(b + c > 0)  # without a change, the bounds are those of another rule
+    less, more = (loss_bounds(wrong, c, n=n, confidence=confidence) for wrong in (b, b + 1))
+    assert (less[0] < more[0], less[1] < more[1]) == (True, True)
 
 
 @pytest.mark.parametrize(
