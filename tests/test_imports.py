@@ -8,8 +8,10 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -89,15 +91,36 @@ def test_names_that_a_module_calls_public_are_there(name):
     assert [exported for exported in public if not hasattr(module, exported)] == []
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What tests look at in a module: its `from … import`, and its strings, docstrings aside."""
+
+    imports: list[ast.ImportFrom]
+    strings: list[ast.Constant]
+
+
+@cache
+def source_of(name: str) -> Source:
+    """Parsed once for all tests; the rest of the tree is not kept, since that of all modules is large."""
+    module = importlib.import_module(name)
+    nodes = list(ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))))
+    documentation = {
+        id(node.value) for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in documentation]
+    return Source(
+        [node for node in nodes if isinstance(node, ast.ImportFrom)],
+        [constant for constant in constants if isinstance(constant.value, str)],
+    )
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_what_other_modules_import_is_public(name):
     """A name without `__all__`'s leave may go at any time."""
-    module = importlib.import_module(name)
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     borrowed = [
         f"{node.module}.{alias.name}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PACKAGES
+        for node in source_of(name).imports
+        if (node.module or "").partition(".")[0] in PACKAGES
         for alias in node.names
         if not _public(node.module, alias.name)
     ]
@@ -123,43 +146,50 @@ def test_an_older_name_works_with_a_warning():
 # What is heavy
 
 
-def loaded_by(*program: str) -> set[str]:
-    """The packages that a fresh Python has loaded when a program is over."""
-    said = (
-        "import sys, json, atexit; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr)); "
-    )
+LOADER = """
+import contextlib, json, sys
+loaded = []
+for program, arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    with contextlib.suppress(SystemExit):
+        exec(program)
+    loaded.append(sorted(sys.modules))
+print(json.dumps(loaded), file=sys.stderr)
+"""
+
+
+def loaded_by(programs: Sequence[tuple[str, list[str]]]) -> list[set[str]]:
+    """The packages that a fresh Python has loaded after each of some programs, which run one after the other."""
     done = subprocess.run(
-        [sys.executable, "-c", said + program[0], *program[1:]], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOADER, json.dumps(programs)], capture_output=True, text=True, check=False
     )
-    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    return [{name.partition(".")[0] for name in names} for names in loaded]
 
 
 COMMAND = "from quantlab.cli import run; run(sys.argv[1:])"
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(("import quantlab",), id="import quantlab"),
-        pytest.param(("import quantlab; quantlab.SETTINGS; quantlab.QuantlabError",), id="names that are light"),
-        pytest.param((COMMAND, "--help"), id="quantlab --help"),
-        pytest.param((COMMAND, "analyze", "--help"), id="quantlab analyze --help"),
-        pytest.param((COMMAND, "show", "--help"), id="quantlab show --help"),
-        pytest.param((COMMAND, "zeal"), id="a command that there is not"),
-    ],
-)
-def test_nothing_heavy_is_loaded_by(program):
-    assert loaded_by(*program) & HEAVY == set()
+def test_nothing_heavy_is_loaded_by_what_is_light():
+    """`import quantlab`, names that are light, help texts, and a command that there is not."""
+    programs = [
+        ("import quantlab", []),
+        ("import quantlab; quantlab.SETTINGS; quantlab.QuantlabError", []),
+        (COMMAND, ["--help"]),
+        (COMMAND, ["analyze", "--help"]),
+        (COMMAND, ["show", "--help"]),
+        (COMMAND, ["zeal"]),
+    ]
+    loaded = loaded_by(programs)
+    assert {"quantlab", "typer"} <= loaded[-1]
+    assert [packages & HEAVY for packages in loaded] == [set()] * len(programs)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["settings"], ["show", "nowhere.study"], ["analyze", "nowhere.keras", "--data", "x.npz"]],
-    ids=" ".join,
-)
-def test_no_library_of_models_is_loaded_by(arguments):
+def test_no_library_of_models_is_loaded_by_commands_that_need_none():
+    arguments = (["settings"], ["show", "nowhere.study"], ["analyze", "nowhere.keras", "--data", "x.npz"])
     heavy = HEAVY - {"numpy", "PIL", "h5py", "scipy"}
-    assert loaded_by(COMMAND, *arguments) & heavy == set()
+    loaded = loaded_by([(COMMAND, words) for words in arguments])
+    assert [packages & heavy for packages in loaded] == [set()] * len(arguments)
 
 
 def test_what_a_gate_computes_loads_no_distributions():
@@ -196,19 +226,10 @@ def member_names() -> set[str]:
     return {*FORMATS, *SETTINGS, *RUNTIMES, *(setting.scheme for setting in SETTINGS.values())}
 
 
-def member_literals(module: ModuleType) -> list[str]:
+def member_literals(module: str, names: set[str]) -> list[str]:
     """Strings of a module, docstrings aside, that name a member, with their lines."""
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-    documentation = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    strings = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation
-    ]
-    names = member_names()
-    return [f"{module.__name__}:{node.lineno} {node.value!r}" for node in strings if names_a_member(node.value, names)]
+    strings = source_of(module).strings
+    return [f"{module}:{node.lineno} {node.value!r}" for node in strings if names_a_member(node.value, names)]
 
 
 def names_a_member(text: str, names: set[str]) -> bool:
@@ -216,6 +237,6 @@ def names_a_member(text: str, names: set[str]) -> bool:
 
 
 def test_no_member_is_named_where_all_are_meant():
-    modules = [importlib.import_module(name) for name in MODULES if name.startswith(GENERAL)]
+    modules, names = [name for name in MODULES if name.startswith(GENERAL)], member_names()
     assert len(modules) > 80
-    assert [literal for module in modules for literal in member_literals(module)] == []
+    assert [literal for module in modules for literal in member_literals(module, names)] == []
