@@ -79,6 +79,7 @@ def inline_commands(text: str) -> Iterator[list[str]]:
         yield code.split()
 
 
+@cache
 def options_of(command: str) -> set[str]:
     return {"--help", *(name for parameter in COMMANDS[command].params for name in parameter.opts)}
 
@@ -89,6 +90,11 @@ def parsed(words: list[str]) -> dict[str, Any]:
     assert name in COMMANDS, f"there is no command 'quantlab {name}'"
     context = COMMANDS[name].make_context(name, rest)
     return dict(context.params)
+
+
+@cache
+def page_of_the_command_line() -> str:
+    return str(generator().cli_page())
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -207,7 +213,7 @@ def test_options_named_alone_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_of_the_command_line_lists_every_option(command: str) -> None:
-    section = generator().cli_page().partition(f"\n## quantlab {command}\n")[2].partition("\n## ")[0]
+    section = page_of_the_command_line().partition(f"\n## quantlab {command}\n")[2].partition("\n## ")[0]
     cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
     listed = {option for cell in cells for option in re.findall(r"`(-[a-z-]+)", cell)}
     assert listed == {option for option in options_of(command) if option.startswith("-")} - {"-h", "--help"}
@@ -233,6 +239,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(leads_to), f"{page.name} links to {target}"
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """The names that headings get on a forge: lower case, spaces as hyphens, punctuation left out."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -296,6 +303,7 @@ def test_public_names_are_there_and_documented(name: str) -> None:
         assert all(f"| `{field.name}` |" in section for field in fields(value))
 
 
+@cache
 def headings_of_views() -> set[str]:
     """What stands above the columns of every view."""
     sources = (path.read_text(encoding="utf-8") for path in ROOT.glob("reports/quantlab_reports/views/*.py"))
