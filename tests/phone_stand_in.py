@@ -38,7 +38,7 @@ FACTS = {
 
 def small_patience(**changed: float) -> Patience:
     """Limits that a test can wait for."""
-    return Patience(**{"poll": 0.2, "sign": 0.1, "present": 0.3, "wait": 30.0, **changed})
+    return Patience(**{"poll": 0.2, "sign": 0.1, "present": 0.3, "look": 0.05, "wait": 30.0, **changed})
 
 
 def small_job(folder: Path, *, taps: bool = False) -> Job:

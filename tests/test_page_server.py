@@ -391,21 +391,19 @@ def test_an_answer_that_nobody_takes_is_ended(impatient):
 
 
 def test_a_page_may_take_its_time_between_requests_and_for_the_parents(impatient):
-    impatient.requests = iter(
-        [queue.Empty, queue.Empty, queue.Empty, queue.Empty, queue.Empty, {"start": 2, "stop": 3}]
-    )
+    impatient.requests = iter([queue.Empty, queue.Empty, queue.Empty, {"start": 2, "stop": 3}])
     kept_open = http.client.HTTPConnection(impatient.host, timeout=SOON)
     for _ in range(2):
         kept_open.request("GET", f"/{impatient.token}/memory")
         assert kept_open.getresponse().read() == b'{"bytes": 5}'
-        time.sleep(1.2)
+        time.sleep(0.7)
     kept_open.request("GET", f"/{impatient.token}/request")
     assert kept_open.getresponse().read() == b'{"start": 2, "stop": 3}'
     kept_open.close()
 
 
 def test_an_answer_may_take_longer_than_the_limit_if_it_is_read_all_the_while(tmp_path):
-    made = Page(tmp_path, seconds=2)
+    made = Page(tmp_path, seconds=1)
     size = 24 << 20
     with (tmp_path / "artifact" / "large").open("wb") as file:
         file.truncate(size)
@@ -418,7 +416,7 @@ def test_an_answer_may_take_longer_than_the_limit_if_it_is_read_all_the_while(tm
         assert answer.status == 200
         while block := answer.read(1 << 20):
             read += len(block)
-            time.sleep(0.2)
+            time.sleep(0.075)
         assert read == size
     finally:
         connection.close()

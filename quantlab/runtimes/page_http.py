@@ -64,6 +64,8 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
+    """Connections that wait to be accepted: of the library's five, a client repeats the seventh after a second."""
 
     def __init__(self, place: tuple[str, int], handler: type["Answering"], seconds: float) -> None:
         self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
@@ -139,6 +141,8 @@ class PageServer(ThreadingHTTPServer):
     def stop(self) -> None:
         """Stop listening, close open connections, and wait for their threads."""
         self.stopping = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RD)  # wakes the loop that listens, which would sleep until its next round
         self.shutdown()
         self.server_close()
         for request, connection in list(self._answering.items()):

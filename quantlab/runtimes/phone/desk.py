@@ -123,7 +123,7 @@ class Desk:
     def _own_turn(self, session: Session) -> Iterator[None]:
         """Wait until no other child has the page."""
         said = time.monotonic()
-        while not self._turn.acquire(timeout=0.5):
+        while not self._turn.acquire(timeout=self.patience.look):
             said = self._sign(session, said)
         try:
             yield
@@ -152,7 +152,7 @@ class Desk:
         while True:
             with self._changed:
                 if task.outcome is None:
-                    self._changed.wait(0.5)
+                    self._changed.wait(self.patience.look)
                     if task.session.gone():
                         raise Gone
                     self._look_after(task)

@@ -29,6 +29,8 @@ class Patience:
     """For a frame to ask for its job."""
     poll: float = 8.0
     """For an answer to a page that asks what is new."""
+    look: float = 0.5
+    """Between two looks at whether the study still waits, while nothing arrives."""
     restarts: int = 6
     """Times that a job is sent again without a new sample after which its row fails: memory runs out."""
 
