@@ -13,7 +13,7 @@ from contracts import refuse_absent
 from kept import QUANTLAB, kept
 from playwright.sync_api import expect
 from tab_site import PATIENCE_MS, choose, downloaded, rows_of, run, serve
-from test_report_chromium import AXE, CONTRASTS
+from test_report_chromium import axe_violations, low_contrasts, wrong_in_looks
 from tfjs_graphs import node, text, write
 
 from quantlab.demo import MODEL
@@ -70,19 +70,6 @@ def example(page):
     page.click("#example")
     page.wait_for_selector("#run:enabled")
     return page
-
-
-def axe_violations(page):
-    if not AXE.is_file():
-        if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
-            pytest.fail(f"'{AXE}' is missing; run 'python hatch_build.py', which installs the JavaScript packages")
-        pytest.skip("needs axe-core; run 'python hatch_build.py', which installs the JavaScript packages")
-    # The protocol of the browser evaluates it, so that the page's policy, which allows no such script, stays as it is.
-    if not page.evaluate("Boolean(window.axe)"):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-    # Of what passes, which is most, axe-core describes one element each.
-    violations = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
-    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations]
 
 
 @pytest.fixture(scope="module")
@@ -384,32 +371,16 @@ LOOKS = list(itertools.product((390, 1280), ("light", "dark")))
 """Widths of the page, and colours."""
 
 
-def wrong_in_looks(page, *checks):
-    """What checks find, by the look of the page in which they find it, and its width if it is not the screen's."""
-    found = {}
-    for width, colours in LOOKS:
-        page.set_viewport_size({"width": width, "height": 844})
-        page.emulate_media(color_scheme=colours)
-        wrong = [one for check in checks for one in check(page)]
-        shown = page.evaluate("document.documentElement.scrollWidth")
-        found |= {(width, colours): [*wrong, shown]} if wrong or shown != width else {}
-    return found
-
-
-def low_contrasts(page):
-    return page.evaluate(CONTRASTS)
-
-
 def test_the_page_is_accessible_and_fits(page):
-    assert wrong_in_looks(page, axe_violations) == {}
+    assert wrong_in_looks(page, LOOKS, axe_violations) == {}
     page.click("#example")
     page.wait_for_selector("#run:enabled")
     choose(page, "setting", "tfjs-uint8", "tfjs-uint8-per-channel")
     choose(page, "backend", "wasm")
-    assert wrong_in_looks(page, axe_violations) == {}
+    assert wrong_in_looks(page, LOOKS, axe_violations) == {}
     run(page)
     assert page.evaluate("document.activeElement.id") == "outcome"
-    assert wrong_in_looks(page, axe_violations, low_contrasts) == {}
+    assert wrong_in_looks(page, LOOKS, axe_violations, low_contrasts) == {}
 
 
 def test_everything_is_done_with_the_keyboard(page):
