@@ -215,11 +215,11 @@ class FakePhone:
         return done
 
 
-def obey(phone: FakePhone, answer: Callable[[FakePhone, str], None], stopped: threading.Event) -> None:
-    """Answer every dispatch until a test stops it."""
+def obey(phone: FakePhone, answer: Callable[[FakePhone, str], None]) -> None:
+    """Answer every dispatch until the server says that nothing follows."""
     last = None
-    while not stopped.is_set():
-        key = phone.news()["run"]
+    while (news := phone.news())["over"] is None:
+        key = news["run"]
         if key is not None and key != last:
             last = key
             answer(phone, key)

@@ -29,16 +29,13 @@ def a_phone(answer, **facts):
     with Phone.open(PhonePlace(), small_patience()) as opened:
         page = FakePhone(opened.server.address("127.0.0.1"))
         assert page.hello(**facts) == 200
-        stopped = threading.Event()
-        thread = threading.Thread(target=obey, args=(page, answer, stopped), daemon=True)
+        thread = threading.Thread(target=obey, args=(page, answer), daemon=True)
         thread.start()
         device = opened.device
         runtimes = runtimes_on(opened, [RUNTIMES[RUNTIME]])
-        try:
-            yield DevicePlace(runtimes, device.machine, device.text)
-        finally:
-            stopped.set()
-            thread.join(20)
+        yield DevicePlace(runtimes, device.machine, device.text)
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 @pytest.fixture

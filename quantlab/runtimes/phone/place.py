@@ -5,10 +5,11 @@ import ssl
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable, UsageError
 from quantlab.formats import Format
-from quantlab.processes import Child, ChildPool, import_path
+from quantlab.processes import Child, ChildPool
 from quantlab.runtimes.bundle import DIST, bundle_environment
 from quantlab.runtimes.contract import Host, Runtime
 from quantlab.runtimes.exchange import Job
@@ -104,9 +105,10 @@ class Phone:
 
     def _start(self, _: Job, pool: ChildPool) -> Child:
         return Child(
-            [sys.executable, "-P", "-m", "quantlab.runtimes.phone.proxy", str(self.channel.path)],
+            # As a file and not as a module, whose package would import all runtimes; it needs none of them.
+            [sys.executable, "-P", str(Path(__file__).with_name("proxy.py")), str(self.channel.path)],
             log=pool.folder / "phone.log",
-            environment={"PYTHONPATH": ":".join(import_path()), "PYTHONUNBUFFERED": "1"},
+            environment={"PYTHONUNBUFFERED": "1"},
         )
 
 

@@ -1,4 +1,4 @@
-"""The child of a study whose jobs run on a phone: `python -m quantlab.runtimes.phone.proxy SOCKET`.
+"""The child of a study whose jobs run on a phone: `python quantlab/runtimes/phone/proxy.py SOCKET`.
 
 It passes requests on to `quantlab phone`, which has the phone's page, and messages back. So the study treats a phone
 like any other runtime: with a time limit, a log, and an end.
