@@ -182,10 +182,10 @@ def flowers(request, data_folder):
     return kept(request, "flowers-tfjs", (__file__, model, *QUANTLAB), make) / "made" / "tfjs-float32"
 
 
-def test_a_hundred_images_of_folders(page, flowers, data_folder, tmp_path):
+def test_two_hundred_images_of_folders(page, flowers, data_folder, tmp_path):
     for folder in sorted((data_folder / "flowers" / "images").iterdir()):
         (tmp_path / "photos" / folder.name).mkdir(parents=True)
-        for file in sorted(folder.iterdir())[:20]:
+        for file in sorted(folder.iterdir())[:40]:
             shutil.copy(file, tmp_path / "photos" / folder.name / file.name)
     give(page, *flowers.iterdir())
     page.locator("#folder").set_input_files(tmp_path / "photos")
