@@ -246,10 +246,12 @@ def test_scalar_samples_of_several_inputs():
 
 @pytest.mark.starts_children
 def test_a_dataset_of_tensorflow():
+    pytest.importorskip("tensorflow")
     Path("loaders.py").write_text(
         "import tensorflow as tf\nimport numpy as np\n"
         "X = np.arange(120, dtype=np.float32).reshape(10, 4, 3, 1)\n"
         "def batched(): return tf.data.Dataset.from_tensor_slices((X, np.arange(10) % 3)).batch(4)\n"
+        "def shuffled(): return tf.data.Dataset.from_tensor_slices((X, np.arange(10) % 3)).shuffle(10)\n"
         "def endless(): return tf.data.Dataset.from_tensor_slices(X).repeat()\n"
         "def tensors(): return tf.constant(X)\n"
     )
@@ -257,6 +259,8 @@ def test_a_dataset_of_tensorflow():
     np.save("alone.npy", PIXELS)
     assert opened("loaders:batched").sha256 == opened("x.npz").sha256
     assert opened("loaders:tensors").sha256 == opened("alone.npy").sha256
+    with pytest.raises(SamplesError, match="gave other samples on its second pass"):
+        opened("loaders:shuffled")
     with pytest.raises(SamplesError, match=r"gives a dataset that never ends; remove \.repeat\(\)"):
         opened("loaders:endless")
 

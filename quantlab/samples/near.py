@@ -238,16 +238,14 @@ class _Sorted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Thumbnails of a block, in the order of a projection, as factors of the squares of their distances."""
+    """Thumbnails of a block that have contrast, in the order of a projection."""
 
     order: NDArray[np.intp]
     """(m,): their positions among all."""
     places: NDArray[np.float32]
     """(m,): their projections, ascending."""
-    left: NDArray[np.float32]
-    """(m, at most 66): see `_left`."""
-    right: NDArray[np.float32]
-    """(m, at most 66): see `_right`."""
+    coarse: NDArray[np.float32]
+    """(m, at most 64): as in `_Sorted`."""
 
     @classmethod
     def of(cls, thumbnails: Thumbnails, start: int, stop: int) -> Self:
@@ -257,22 +255,22 @@ class _Block:
         across = _direction(height, coarse.shape[1] // height).astype(np.float32)
         places = np.einsum("ij,j->i", coarse, across)  # without threads, as `_PRODUCT`
         order = np.argsort(places)
-        coarse = coarse[order]
-        return cls(rows[order], places[order], _left(coarse), _right(coarse))
+        return cls(rows[order], places[order], coarse[order])
 
 
 def _pairs_with_few(thumbnails: Thumbnails, few: Thumbnails) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Positions of thumbnails, and of those few that each may be near to, pair by pair."""
     others, (tile_rows, tile_columns) = _Block.of(few, 0, len(few.flat)), _PRODUCT
+    right = _right(others.coarse)
     for start in range(0, len(thumbnails.flat), _ROWS):
         own = _Block.of(thumbnails, start, start + _ROWS)
-        found = [(own.order[:0], others.order[:0])]
+        left, found = _left(own.coarse), [(own.order[:0], others.order[:0])]
         for first in range(0, len(own.order), tile_rows):
             last = min(first + tile_rows, len(own.order))
             begin = int(np.searchsorted(others.places, own.places[first] - _reach()))
             end = int(np.searchsorted(others.places, own.places[last - 1] + _reach(), "right"))
             for column in range(begin, end, tile_columns):
-                near = _within(own.left[first:last], others.right[column : min(end, column + tile_columns)])
+                near = _within(left[first:last], right[column : min(end, column + tile_columns)])
                 rows, columns = np.nonzero(near)
                 found.append((own.order[first + rows], others.order[column + columns]))
         yield np.concatenate([one for one, _ in found]), np.concatenate([other for _, other in found])
